@@ -1,0 +1,74 @@
+"""steadytrain finds out why a network will not train, proves it, and keeps it training.
+
+The public face. What needs torch is loaded when it is first used, so that judging a saved run,
+the command line and the report start without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from steadytrain.core.action import Event
+    from steadytrain.core.diagnosis import Cause, Diagnosis, Trial
+    from steadytrain.core.errors import SteadytrainError
+    from steadytrain.core.finding import Finding, Severity
+    from steadytrain.core.history import History
+    from steadytrain.core.program import Program
+    from steadytrain.core.rule import rule
+    from steadytrain.engine import judge, replay
+    from steadytrain.training import Run, train
+    from steadytrain.watching import Watch, watch
+
+_HOMES = {
+    "Cause": "core.diagnosis",
+    "Diagnosis": "core.diagnosis",
+    "Event": "core.action",
+    "Finding": "core.finding",
+    "History": "core.history",
+    "Program": "core.program",
+    "Run": "training",
+    "Severity": "core.finding",
+    "SteadytrainError": "core.errors",
+    "Trial": "core.diagnosis",
+    "Watch": "watching",
+    "judge": "engine",
+    "replay": "engine",
+    "rule": "core.rule",
+    "train": "training",
+    "watch": "watching",
+}
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cause",
+    "Diagnosis",
+    "Event",
+    "Finding",
+    "History",
+    "Program",
+    "Run",
+    "Severity",
+    "SteadytrainError",
+    "Trial",
+    "Watch",
+    "judge",
+    "replay",
+    "rule",
+    "train",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'steadytrain' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"steadytrain.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Plain data: the vocabulary, the history, findings, diagnoses, actions. No torch."""

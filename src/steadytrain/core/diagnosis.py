@@ -1,0 +1,128 @@
+"""Causes, the trials that prove them, and the diagnosis they make, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from steadytrain.core.finding import Evidence, Finding, as_list, plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One re-run from a snapshot with exactly one change."""
+
+    change: str
+    """What was changed, as a person would say it: `learning rate x 1/10`."""
+    healthy: bool
+    outcome: str
+    numbers: Mapping[str, Evidence] = field(default_factory=dict[str, Evidence])
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", {k: plain(v) for k, v in self.numbers.items()})
+
+    def to_json(self) -> dict[str, Any]:
+        """The trial as JSON's own types."""
+        numbers = {name: as_list(value) for name, value in self.numbers.items()}
+        return {
+            "change": self.change,
+            "healthy": self.healthy,
+            "outcome": self.outcome,
+            "numbers": numbers,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Trial:
+        """The trial that `to_json` wrote."""
+        return cls(
+            change=str(data["change"]),
+            healthy=bool(data["healthy"]),
+            outcome=str(data["outcome"]),
+            numbers=dict(data.get("numbers", {})),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """A ranked explanation of what was found."""
+
+    name: str
+    code: str
+    site: str | None = None
+    step: int = 0
+    confidence: float = 0.0
+    """0 to 1."""
+    proven: bool = False
+    """A trial with this cause's change alone restored health, and the placebo did not."""
+    findings: tuple[Finding, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    fix: str = ""
+    explanation: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The cause as JSON's own types."""
+        return {
+            "name": self.name,
+            "code": self.code,
+            "site": self.site,
+            "step": self.step,
+            "confidence": self.confidence,
+            "proven": self.proven,
+            "findings": [finding.to_json() for finding in self.findings],
+            "trials": [trial.to_json() for trial in self.trials],
+            "fix": self.fix,
+            "explanation": self.explanation,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Cause:
+        """The cause that `to_json` wrote."""
+        return cls(
+            name=str(data["name"]),
+            code=str(data["code"]),
+            site=data.get("site"),
+            step=int(data["step"]),
+            confidence=float(data["confidence"]),
+            proven=bool(data["proven"]),
+            findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
+            trials=tuple(Trial.from_json(item) for item in data.get("trials", ())),
+            fix=str(data.get("fix", "")),
+            explanation=str(data.get("explanation", "")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What was found about a program, and why."""
+
+    causes: tuple[Cause, ...] = ()
+    """Best explanation first."""
+    findings: tuple[Finding, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    summary: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found that a person must change."""
+        return not self.causes
+
+    def to_json(self) -> dict[str, Any]:
+        """The diagnosis as JSON's own types."""
+        return {
+            "healthy": self.healthy,
+            "causes": [cause.to_json() for cause in self.causes],
+            "findings": [finding.to_json() for finding in self.findings],
+            "trials": [trial.to_json() for trial in self.trials],
+            "summary": self.summary,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Diagnosis:
+        """The diagnosis that `to_json` wrote."""
+        return cls(
+            causes=tuple(Cause.from_json(item) for item in data.get("causes", ())),
+            findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
+            trials=tuple(Trial.from_json(item) for item in data.get("trials", ())),
+            summary=str(data.get("summary", "")),
+        )

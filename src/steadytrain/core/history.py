@@ -1,0 +1,253 @@
+"""The table of measurements: step x (statistic, site) -> number. Nothing else carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from steadytrain.core.columns import Column, Floats, Steps
+from steadytrain.core.errors import UnknownNameError, UsageError
+from steadytrain.core.stats import STATS, SiteKind, Stat
+
+DEFAULT_CAPACITY: Final = 1024
+"""Steps kept in memory: twice the longest look-back any rule may ask for."""
+
+
+class History:
+    """A run's measurements, newest steps in memory.
+
+    A statistic has one column per site of its kind: the whole run (one column), a parameter
+    group, a parameter, a module. NaN means *not measured*.
+
+    Args:
+        sites: site names by kind, or one sequence for both parameters and modules. Sites may
+            also appear later, by `append(..., sites=...)`; they were not measured before.
+        capacity: steps kept in memory; None keeps all.
+
+    Shape: `window(stat, steps)` is [steps, sites].
+    Dtype: float64 outside; parameter and module columns are stored as float32.
+
+    Example:
+        >>> history = History(sites=["a.weight", "b.weight"])
+        >>> history.append(0, "grad_norm", [1.0, 2.0])
+        >>> history.append(1, "grad_norm", [3.0, 4.0])
+        >>> history.window("grad_norm", 2).tolist()
+        [[1.0, 2.0], [3.0, 4.0]]
+    """
+
+    def __init__(
+        self,
+        sites: Mapping[SiteKind, Sequence[str]] | Sequence[str] | None = None,
+        *,
+        capacity: int | None = DEFAULT_CAPACITY,
+    ) -> None:
+        if capacity is not None and capacity < 2:
+            msg = f"capacity must be at least 2 steps or None, got {capacity}: rules compare steps."
+            raise UsageError(f"{msg} Leave it out for {DEFAULT_CAPACITY}.")
+        self.capacity = capacity
+        self._sites: dict[SiteKind, dict[str, int]] = {kind: {} for kind in get_args(SiteKind)}
+        self._sites["run"][""] = 0
+        self._columns: dict[str, Column] = {}
+        self._first = -1
+        self._last = -1
+        if isinstance(sites, Mapping):
+            for kind, names in sites.items():
+                self.add_sites(kind, names)
+        elif sites is not None:
+            self.add_sites("parameter", sites)
+            self.add_sites("module", sites)
+
+    # what is there
+
+    @property
+    def step(self) -> int:
+        """The newest step measured, -1 before the first."""
+        return self._last
+
+    @property
+    def first_step(self) -> int:
+        """The first step ever measured, -1 before the first."""
+        return self._first
+
+    @property
+    def start(self) -> int:
+        """The oldest step that `window` still reaches."""
+        if self.capacity is None:
+            return max(self._first, 0)
+        return max(self._first, self._last - self.capacity + 1, 0)
+
+    @property
+    def steps(self) -> Steps:
+        """Every step from `start` to `step`: the rows of a full `window`."""
+        if self._last < 0:
+            return np.empty(0, dtype=np.int64)
+        return np.arange(self.start, self._last + 1, dtype=np.int64)
+
+    @property
+    def stats(self) -> tuple[str, ...]:
+        """Names of the statistics that were measured at least once, in vocabulary order."""
+        return tuple(name for name in STATS if name in self._columns)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __contains__(self, stat: str) -> bool:
+        return stat in self._columns
+
+    def sites(self, stat: str) -> tuple[str, ...]:
+        """The site names of a statistic's columns, in order."""
+        return tuple(self._sites[declared(stat).kind])
+
+    def sites_of(self, kind: SiteKind) -> tuple[str, ...]:
+        """The site names of a kind, in order."""
+        return tuple(self._sites[kind])
+
+    # writing
+
+    def add_sites(self, kind: SiteKind, names: Iterable[str]) -> None:
+        """Every name in `names` is a site of `kind` from now on; known ones keep their place."""
+        known = self._sites[kind]
+        for name in names:
+            known.setdefault(name, len(known))
+        for stat, column in self._columns.items():
+            if STATS[stat].kind == kind:
+                column.widen(len(known))
+
+    def append(
+        self, step: int, stat: str, values: ArrayLike, sites: Sequence[str] | None = None
+    ) -> None:
+        """The values of `stat` at `step` are in the table.
+
+        Args:
+            step: the optimizer step, counted from 0.
+            stat: a declared name of `STATS`.
+            values: a number, or one per site; NaN leaves a site unmeasured.
+            sites: which sites the values belong to; all sites of the kind in order if None.
+
+        Raises:
+            UnknownNameError: `stat` is not declared.
+            UsageError: the number of values is not the number of sites, or `step` is negative.
+        """
+        kind = declared(stat).kind
+        row = np.atleast_1d(np.asarray(values, dtype=np.float64))
+        if step < 0 or row.ndim != 1:
+            msg = f"append({stat!r}) takes a step from 0 on and a number or one vector over sites"
+            raise UsageError(f"{msg}, got step {step} and an array of shape {row.shape}.")
+        if sites is not None:
+            row = self._spread(kind, stat, row, sites)
+        elif not self._sites[kind]:
+            self.add_sites(kind, (f"{kind}{index}" for index in range(len(row))))
+        if len(row) != len(self._sites[kind]):
+            msg = f"{stat} takes one value per {kind} site: expected {len(self._sites[kind])}, got"
+            raise UsageError(
+                f"{msg} {len(row)}. Pass sites=[...] to name those that were measured."
+            )
+        self._put(step, stat, row)
+
+    def truncate(self, step: int) -> None:
+        """Nothing from `step` on is left: the run was rolled back to it."""
+        for stat in list(self._columns):
+            self._columns[stat].drop_from(step)
+            if not len(self._columns[stat].steps) and not len(self._columns[stat].head(1)[0]):
+                del self._columns[stat]
+        self._last = min(self._last, step - 1)
+        if self._last < self._first:
+            self._first = self._last = -1
+
+    # reading
+
+    def window(self, stat: str, steps: int | None = None) -> Floats:
+        """The last `steps` steps of `stat`: [steps, sites], NaN where not measured.
+
+        Fewer rows where the run is younger. A statistic that was never measured gives NaN.
+        """
+        start = self.start if steps is None else max(self.start, self._last - steps + 1)
+        return self.between(stat, start, self._last + 1)
+
+    def between(self, stat: str, start: int, stop: int) -> Floats:
+        """The steps `start` to `stop` (not included) of `stat`: [stop - start, sites]."""
+        kind = declared(stat).kind
+        table = np.full((max(0, stop - start), len(self._sites[kind])), np.nan)
+        column = self._columns.get(stat)
+        if column is not None:
+            low, high = np.searchsorted(column.steps, [start, stop])
+            table[column.steps[low:high] - start] = column.values[low:high]
+        return table
+
+    def series(self, stat: str, steps: int | None = None) -> Floats:
+        """`window` of a statistic of the whole run as one vector: [steps]."""
+        return self.window(stat, steps)[:, 0]
+
+    def measured(self, stat: str, rows: int | None = None) -> tuple[Steps, Floats]:
+        """The last `rows` rows of `stat` that were measured: their steps, and [rows, sites]."""
+        column = self._columns.get(stat)
+        if column is None:
+            return np.empty(0, dtype=np.int64), np.empty((0, len(self.sites(stat))))
+        low, high = np.searchsorted(column.steps, [self.start, self._last + 1])
+        if rows is not None:
+            low = max(low, high - rows)
+        return column.steps[low:high].copy(), column.values[low:high].astype(np.float64)
+
+    def head(self, stat: str, rows: int) -> tuple[Steps, Floats]:
+        """The first `rows` rows of `stat` in the run (at most 64): their steps, [rows, sites]."""
+        column = self._columns.get(stat)
+        if column is None:
+            return np.empty(0, dtype=np.int64), np.empty((0, len(self.sites(stat))))
+        steps, values = column.head(rows)
+        past = int(np.searchsorted(steps, self._last, side="right"))
+        return steps[:past], values[:past]
+
+    def tail(self, steps: int) -> History:
+        """A copy that holds only the last `steps` steps."""
+        sites: dict[SiteKind, tuple[str, ...]] = {k: tuple(n) for k, n in self._sites.items()}
+        copy = History(sites, capacity=self.capacity)
+        for stat in self.stats:
+            column = self._columns[stat]
+            for step, row in zip(column.steps, column.values, strict=True):
+                if step > self._last - steps:
+                    copy._put(int(step), stat, row)
+        return copy
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory the table holds."""
+        return sum(column.num_bytes for column in self._columns.values())
+
+    # inside
+
+    def _spread(self, kind: SiteKind, stat: str, row: Floats, sites: Sequence[str]) -> Floats:
+        if len(row) != len(sites):
+            msg = f"{stat} got {len(row)} values for {len(sites)} sites: expected one each."
+            raise UsageError(msg)
+        self.add_sites(kind, sites)
+        known = self._sites[kind]
+        full = np.full(len(known), np.nan)
+        full[[known[name] for name in sites]] = row
+        return full
+
+    def _put(self, step: int, stat: str, row: NDArray[np.floating]) -> None:
+        kind = STATS[stat].kind
+        column = self._columns.get(stat)
+        if column is None:
+            dtype = np.float64 if kind in ("run", "group") else np.float32
+            column = self._columns[stat] = Column(len(self._sites[kind]), dtype)
+        column.put(step, row)
+        self._first = step if self._first < 0 else min(self._first, step)
+        self._last = max(self._last, step)
+        if self.capacity is not None:
+            column.drop_before(self._last - self.capacity + 1)
+
+
+def declared(stat: str) -> Stat:
+    """The declaration of `stat`.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    try:
+        return STATS[stat]
+    except KeyError:
+        raise UnknownNameError.build("statistic", stat, STATS) from None

@@ -1,0 +1,168 @@
+"""What is trained: model, optimizer, data and loss as one object, without behaviour."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, NoReturn, cast, get_args
+
+from steadytrain.core.errors import ProgramError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+_EMPTY: Final = object()
+
+
+@dataclass(kw_only=True)
+class Program:
+    """A training program; `st.train`, the preflight and the doctor take it as it is.
+
+    Args:
+        model: a `torch.nn.Module` with at least one parameter.
+        optimizer: a `torch.optim.Optimizer`.
+        batches: re-iterable; one item is one microbatch. A one-shot iterator is recorded as it
+            is used, so that it can be read again.
+        loss_fn: `loss_fn(model, batch)` -> scalar Tensor. Not needed with a `step_fn`.
+        scheduler: stepped once per optimizer step.
+        precision: `"fp32"`, `"bf16"` or `"fp16"` (autocast; fp16 with a loss scaler).
+        scaler: a `torch.amp.GradScaler`; one is made for fp16 if None.
+        accumulate: microbatches per optimizer step.
+        clip: threshold of the gradient norm, or None.
+        validation: whatever `metric_fn` reads.
+        metric_fn: `metric_fn(model, validation)` -> float, higher is better.
+        step_fn: `step_fn(program, batch)` -> loss: the user's own whole step (zero_grad,
+            backward, clip, step, schedule).
+        extra: whatever else `step_fn` needs: further optimizers, replicas, target networks.
+
+    Raises:
+        ProgramError: a field cannot mean what was given.
+    """
+
+    model: Any
+    optimizer: Any
+    batches: Iterable[Any]
+    loss_fn: Callable[[Any, Any], Any] | None = None
+    scheduler: Any = None
+    precision: Precision = "fp32"
+    scaler: Any = None
+    accumulate: int = 1
+    clip: float | None = 1.0
+    validation: Any = None
+    metric_fn: Callable[[Any, Any], float] | None = None
+    step_fn: Callable[[Program, Any], Any] | None = None
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+    step: int = 0
+    """Finished optimizer steps."""
+    factory: Callable[[int], Program] | None = field(default=None, repr=False)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if isinstance(self.batches, Iterator):
+            self.batches = RecordedBatches(self.batches)
+
+    @classmethod
+    def from_factory(cls, fn: Callable[[int], Program], seed: int = 0) -> Program:
+        """The program that `fn(seed)` builds, able to build itself anew under another seed.
+
+        Raises:
+            ProgramError: `fn` did not return a Program.
+        """
+        program = cast("object", fn(seed))
+        if not isinstance(program, Program):
+            msg = f"a program factory must return steadytrain.Program, {_name(fn)} returned"
+            raise ProgramError(
+                f"{msg} {type(program).__name__}: end it with 'return Program(...)'."
+            )
+        program.factory = fn
+        program.seed = seed
+        return program
+
+    def copy(self) -> Program:
+        """A copy of the whole program as one piece: references between its parts stay right.
+
+        The data, the functions and the factory are shared; everything that training changes
+        is copied.
+        """
+        shared = ("batches", "loss_fn", "validation", "metric_fn", "step_fn", "factory")
+        memo = {id(value): value for name in shared if (value := getattr(self, name)) is not None}
+        twin = object.__new__(Program)
+        for option in fields(self):
+            setattr(twin, option.name, copy.deepcopy(getattr(self, option.name), memo))
+        return twin
+
+
+class RecordedBatches:
+    """A one-shot iterator of batches that can be read again: what was read is kept."""
+
+    def __init__(self, source: Iterator[Any]) -> None:
+        self._source = source
+        self._seen: list[Any] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        for index in itertools.count():
+            if index == len(self._seen):
+                batch = next(self._source, _EMPTY)
+                if batch is _EMPTY:
+                    return
+                self._seen.append(batch)
+            yield self._seen[index]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RecordedBatches:
+        return self
+
+
+def _check(program: Program) -> None:
+    """Raise for the first field that cannot mean what was given."""
+    for check in (_check_model, _check_batches, _check_functions, _check_options):
+        check(program)
+
+
+def _check_model(program: Program) -> None:
+    model, optimizer = program.model, program.optimizer
+    if not callable(getattr(model, "parameters", None)):
+        _fail("model", model, "a torch.nn.Module", "pass the module itself")
+    if next(iter(model.parameters()), _EMPTY) is _EMPTY:
+        _fail("model", model, "at least one parameter", "check that its layers are attributes")
+    if not hasattr(optimizer, "param_groups") or not callable(getattr(optimizer, "step", None)):
+        _fail("optimizer", optimizer, "a torch.optim.Optimizer", "build it on model.parameters()")
+
+
+def _check_batches(program: Program) -> None:
+    batches = cast("object", program.batches)
+    if not isinstance(batches, Iterable):
+        _fail("batches", batches, "an iterable of batches", "pass the DataLoader or a list")
+    if hasattr(batches, "__len__") and not len(cast("Any", batches)):
+        _fail("batches", batches, "at least one batch", "check the data set and drop_last")
+
+
+def _check_functions(program: Program) -> None:
+    if program.loss_fn is None and program.step_fn is None:
+        _fail("loss_fn", None, "loss_fn(model, batch) -> scalar", "or give a whole step as step_fn")
+    for name in ("loss_fn", "metric_fn", "step_fn"):
+        value = getattr(program, name)
+        if value is not None and not callable(value):
+            _fail(name, value, "a function", "pass the function, not its result")
+
+
+def _check_options(program: Program) -> None:
+    if program.precision not in get_args(Precision):
+        _fail("precision", program.precision, "'fp32', 'bf16' or 'fp16'", "choose one of them")
+    accumulate = cast("object", program.accumulate)
+    if not isinstance(accumulate, int) or isinstance(accumulate, bool) or accumulate < 1:
+        _fail("accumulate", accumulate, "a whole number from 1 on", "1 means no accumulation")
+    clip = cast("object", program.clip)
+    if clip is not None and not (isinstance(clip, int | float) and 0 < clip < math.inf):
+        _fail("clip", clip, "a norm above 0, or None", "None switches clipping off")
+
+
+def _fail(name: str, found: object, expected: str, remedy: str) -> NoReturn:
+    shown = repr(found) if isinstance(found, str | int | float | None) else type(found).__name__
+    raise ProgramError(f"Program.{name}: got {shown}, expected {expected}: {remedy}.")
+
+
+def _name(fn: object) -> str:
+    return getattr(fn, "__qualname__", repr(fn))

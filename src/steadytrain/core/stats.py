@@ -1,0 +1,102 @@
+"""The vocabulary of statistics: nothing is measured that is not declared here.
+
+A statistic is one column family of the `History`: a number per step and site. Its stage says
+*when* in the step it is taken, because a gradient norm before and after clipping are two
+different facts. NaN in the table means *not measured*; a NaN that was measured is counted in
+the `num_nonfinite` statistics and never stored as a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+SiteKind = Literal["run", "group", "parameter", "module"]
+"""What a column stands for: the whole run, an optimizer's parameter group, a parameter path
+or a module path. Module sites stand in order of execution."""
+
+Stage = Literal["loop", "forward", "backward", "pre-clip", "post-clip", "pre-update", "post-update"]
+Reduction = Literal["sum", "mean", "max", "min", "l2", "same"]
+"""How the values of several ranks become one: `l2` is the root of the sum of squares, `same`
+says that every rank must hold the same value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stat:
+    """One declared statistic."""
+
+    name: str
+    unit: str
+    kind: SiteKind
+    stage: Stage
+    reduction: Reduction
+    meaning: str
+
+
+def _table(*stats: Stat) -> dict[str, Stat]:
+    return {stat.name: stat for stat in stats}
+
+
+def _run(name: str, unit: str, stage: Stage, reduction: Reduction, meaning: str) -> Stat:
+    return Stat(name=name, unit=unit, kind="run", stage=stage, reduction=reduction, meaning=meaning)
+
+
+def _param(name: str, unit: str, stage: Stage, reduction: Reduction, meaning: str) -> Stat:
+    return Stat(
+        name=name, unit=unit, kind="parameter", stage=stage, reduction=reduction, meaning=meaning
+    )
+
+
+def _module(name: str, unit: str, reduction: Reduction, meaning: str) -> Stat:
+    return Stat(
+        name=name, unit=unit, kind="module", stage="forward", reduction=reduction, meaning=meaning
+    )
+
+
+STATS: Final[dict[str, Stat]] = _table(
+    # the loop
+    _run("loss", "loss", "loop", "mean", "The loss as logged; the mean over the microbatches of the step."),
+    _run("loss_num_nonfinite", "count", "loop", "sum", "Logged loss values of the step that were NaN or infinite."),
+    _run("loss_scale", "ratio", "loop", "same", "The factor of the GradScaler during the step."),
+    _run("step_skipped", "0/1", "loop", "max", "1 where the step was attempted but the optimizer did not move."),
+    _run("step_seconds", "s", "loop", "max", "Wall time from the end of the previous step to the end of this one."),
+    _run("watch_seconds", "s", "loop", "max", "Host time of the step spent inside steadytrain."),
+    _run("memory_bytes", "bytes", "loop", "max", "Resident memory of the process."),
+    _run("device_memory_bytes", "bytes", "loop", "max", "Allocated accelerator memory of the process."),
+    _run("training_mode", "share", "forward", "min", "Share of the model's modules that are in training mode."),
+    _run("batch_num_nonfinite", "count", "forward", "sum", "NaN or infinite elements in the tensors handed to the model."),
+    _run("stale_grad_fraction", "share", "backward", "max", "Share of trained parameters that still held a non-zero gradient of a finished step when the next backward began."),
+    _run("num_microbatches", "count", "backward", "sum", "Backward passes of the step."),
+    _run("validation_loss", "loss", "loop", "mean", "Loss on the validation data."),
+    _run("validation_metric", "metric", "loop", "mean", "The metric on the validation data; higher is better."),
+    Stat(name="learning_rate", unit="rate", kind="group", stage="pre-update", reduction="same", meaning="Learning rate of the parameter group during the step."),
+    # gradients
+    _run("grad_norm_total", "norm", "pre-clip", "l2", "L2 norm of all gradients together, unscaled, before clipping."),
+    _run("grad_norm_clipped", "norm", "post-clip", "l2", "L2 norm of all gradients together after clipping."),
+    _run("clip_coefficient", "ratio", "post-clip", "same", "Factor the clip multiplied the gradients with; 1 where it did not act."),
+    _run("max_grad_norm", "norm", "pre-clip", "same", "The clip's threshold on the step."),
+    _param("grad_norm", "norm", "pre-clip", "l2", "L2 norm of the gradient, unscaled, before clipping."),
+    _param("grad_rms", "rms", "pre-clip", "mean", "Root mean square of the gradient's elements: the norm without the size."),
+    _param("grad_max", "value", "pre-clip", "max", "Largest magnitude among the gradient's finite elements."),
+    _param("grad_zero_fraction", "share", "pre-clip", "mean", "Share of the gradient's elements that are exactly zero."),
+    _param("grad_num_nonfinite", "count", "pre-clip", "sum", "NaN or infinite elements of the gradient; 1 stands for at least one where only the norm was read."),
+    # parameters and updates
+    _param("in_optimizer", "0/1", "pre-update", "same", "0 for a parameter that requires a gradient but that no watched optimizer holds."),
+    _param("param_norm", "norm", "post-update", "l2", "L2 norm of the parameter after the step."),
+    _param("param_num_nonfinite", "count", "post-update", "sum", "NaN or infinite elements of the parameter after the step; 1 stands for at least one where only the norm was read."),
+    _param("update_norm", "norm", "post-update", "l2", "L2 norm of the step's change of the parameter."),
+    _param("update_ratio", "ratio", "post-update", "mean", "update_norm / param_norm; not measured for a parameter that is all zeros."),
+    _param("lost_update_fraction", "share", "post-update", "mean", "Share of low-precision elements with a gradient that the step left bit-unchanged."),
+    # activations: the module's output
+    _module("act_mean", "value", "mean", "Mean of the module's output."),
+    _module("act_std", "value", "mean", "Standard deviation of the module's output."),
+    _module("act_rms", "rms", "mean", "Root mean square of the module's output."),
+    _module("act_max", "value", "max", "Largest magnitude of the module's output."),
+    _module("act_zero_fraction", "share", "mean", "Share of the output's elements that are exactly zero."),
+    _module("dead_fraction", "share", "min", "Share of units that were zero on every input of the probe window."),
+    _module("input_dead_fraction", "share", "min", "The same for the units the module reads, where they come from inside the network."),
+    _module("saturated_fraction", "share", "mean", "Share of outputs of a bounded activation in the outer 1% of its range."),
+    _module("act_num_nonfinite", "count", "sum", "NaN or infinite elements of the module's output."),
+    _module("input_num_nonfinite", "count", "sum", "NaN or infinite elements of the module's input."),
+)  # fmt: skip
+"""Every statistic by name, in the order a step produces them."""

@@ -1,0 +1,1 @@
+"""Schedules, clipping, accumulation: what stands between the gradient and the update."""

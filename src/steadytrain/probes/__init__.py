@@ -1,0 +1,1 @@
+"""One file, one kind of measurement of gradients, parameters, updates, activations."""

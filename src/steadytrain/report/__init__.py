@@ -1,0 +1,1 @@
+"""From a run to a page or a terminal table. No torch."""

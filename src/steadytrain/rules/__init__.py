@@ -1,0 +1,1 @@
+"""One file, one rule: a pure function of the history."""

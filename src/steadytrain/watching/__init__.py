@@ -1,0 +1,1 @@
+"""Attaching to a training loop, and when to measure."""
