@@ -1,0 +1,5 @@
+"""`python -m steadytrain.cli` is `steadytrain`."""
+
+from steadytrain.cli import main
+
+main()

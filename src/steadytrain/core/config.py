@@ -1,0 +1,170 @@
+"""The `[tool.steadytrain]` table of a project: which rules judge, with which options.
+
+    [tool.steadytrain]
+    select = ["GRD", "loss-spike"]     # names, codes or families; every rule without it
+    ignore = ["ACT"]
+    fail-on = "critical"               # note, warning (the default), critical, never
+
+    [tool.steadytrain.rules.loss-spike]
+    min_steps = 100                    # an option of that rule
+
+Reading is strict: an unknown key, a value of another type or a file that is not UTF-8 is an
+error that names the key and the file, because a misspelt option that is silently passed over
+leaves its reader in the belief that it holds.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, cast
+
+from steadytrain.core.errors import ConfigError, UnknownNameError
+from steadytrain.core.finding import Severity
+
+FILE_NAME: Final = "pyproject.toml"
+KEYS: Final = ("select", "ignore", "fail-on", "rules")
+NEVER: Final = "never"
+"""The `fail-on` that no finding reaches."""
+
+Options = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What a project asks of steadytrain; the defaults where no file says anything."""
+
+    path: Path | None = None
+    select: tuple[str, ...] | None = None
+    """Names, codes or families of the rules that judge; all if None."""
+    ignore: tuple[str, ...] = ()
+    fail_on: Severity | None = Severity.WARNING
+    """The lowest severity that fails a command; None for never."""
+    options: Options = field(default_factory=dict[str, Mapping[str, Any]])
+    """Option values by rule name."""
+
+    @property
+    def place(self) -> str:
+        """Where the values stand, for messages."""
+        return str(self.path) if self.path is not None else "defaults"
+
+    def check_options(self, known: Options) -> None:
+        """Every configured rule and option exists in `known`, with the type of its default.
+
+        Args:
+            known: the defaults of every option, by rule name.
+
+        Raises:
+            ConfigError: one does not; the message names it and the file.
+        """
+        for rule, options in self.options.items():
+            if rule not in known:
+                raise ConfigError(f"{self.place}: {UnknownNameError.build('rule', rule, known)}")
+            for option, value in options.items():
+                key = f"rules.{rule}.{option}"
+                if option not in known[rule]:
+                    error = UnknownNameError.build("option", option, known[rule])
+                    raise ConfigError(f"{self.place}: {key}: {error}")
+                _check_type(self.place, key, value, known[rule][option])
+
+
+def find_config(folder: Path) -> Config:
+    """The configuration of the nearest `pyproject.toml` from `folder` upwards that has one.
+
+    Raises:
+        ConfigError: a file on the way cannot be read as meant.
+    """
+    start = folder.resolve()
+    for place in (start, *start.parents):
+        path = place / FILE_NAME
+        if path.is_file() and (table := _tool_table(path)) is not None:
+            return _parse(path, table)
+    return Config()
+
+
+def read_config(path: Path) -> Config:
+    """The configuration that stands in the file at `path`.
+
+    Raises:
+        ConfigError: it cannot be read as meant, or has no `[tool.steadytrain]` table.
+    """
+    table = _tool_table(path)
+    if table is None:
+        msg = f"{path}: has no [tool.steadytrain] table, expected one with any of"
+        raise ConfigError(f"{msg} {', '.join(KEYS)}. Add it, or leave --config out.")
+    return _parse(path, table)
+
+
+def _tool_table(path: Path) -> object | None:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        tools = cast("dict[str, Any] | None", tomllib.loads(text).get("tool"))
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror or error}), expected a TOML file"
+        raise ConfigError(f"{msg}. Check the path and its rights.") from None
+    except UnicodeDecodeError as error:
+        msg = f"{path}: byte {error.start} is not UTF-8 (found {error.object[error.start]:#04x})"
+        raise ConfigError(f"{msg}, as TOML must be. Save the file as UTF-8.") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}. Put the line right.") from None
+    return tools.get("steadytrain") if isinstance(tools, dict) else None
+
+
+def _parse(path: Path, table: object) -> Config:
+    values = _table(path, "tool.steadytrain", table)
+    for key in values:
+        if key not in KEYS:
+            raise ConfigError(
+                f"{path}: tool.steadytrain: {UnknownNameError.build('key', key, KEYS)}"
+            )
+    rules = _table(path, "rules", values.get("rules", {}))
+    return Config(
+        path=path,
+        select=_names(path, "select", values["select"]) if "select" in values else None,
+        ignore=_names(path, "ignore", values.get("ignore", [])),
+        fail_on=_severity(path, values.get("fail-on", Severity.WARNING.name)),
+        options={rule: _table(path, f"rules.{rule}", options) for rule, options in rules.items()},
+    )
+
+
+def _table(path: Path, key: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _wrong(str(path), key, value, "a table of keys and values")
+    return cast("dict[str, Any]", value)
+
+
+def _names(path: Path, key: str, value: object) -> tuple[str, ...]:
+    items = cast("list[object]", value) if isinstance(value, list) else [None]
+    names = tuple(item for item in items if isinstance(item, str))
+    if len(names) != len(items):
+        raise _wrong(str(path), key, cast("object", value), 'a list of names, as in ["GRD", "loss-spike"]')
+    return names
+
+
+def _severity(path: Path, value: object) -> Severity | None:
+    known = [*(severity.name.lower() for severity in Severity), NEVER]
+    if not isinstance(value, str):
+        raise _wrong(str(path), "fail-on", value, f"one of {', '.join(known)}")
+    if value == NEVER:
+        return None
+    if value.lower() not in known:
+        raise ConfigError(f"{path}: fail-on: {UnknownNameError.build('severity', value, known)}")
+    return Severity.parse(value)
+
+
+_TOML_TYPES: Final[dict[type, tuple[type, ...]]] = {float: (float, int), tuple: (list,)}
+
+
+def _check_type(place: str, key: str, value: object, default: object) -> None:
+    """Raise unless `value` can stand where `default` stands; a whole number is a float too."""
+    wanted = type(default)
+    accepted = _TOML_TYPES.get(wanted, (wanted,))
+    if type(value) not in accepted or (isinstance(value, float) and math.isnan(value)):
+        raise _wrong(place, key, value, f"a {wanted.__name__} like its default {default!r}")
+
+
+def _wrong(place: str, key: str, found: object, expected: str) -> ConfigError:
+    return ConfigError(f"{place}: {key}: found {found!r}, expected {expected}.")
