@@ -140,7 +140,9 @@ def _names(path: Path, key: str, value: object) -> tuple[str, ...]:
     items = cast("list[object]", value) if isinstance(value, list) else [None]
     names = tuple(item for item in items if isinstance(item, str))
     if len(names) != len(items):
-        raise _wrong(str(path), key, cast("object", value), 'a list of names, as in ["GRD", "loss-spike"]')
+        raise _wrong(
+            str(path), key, cast("object", value), 'a list of names, as in ["GRD", "loss-spike"]'
+        )
     return names
 
 
@@ -163,7 +165,7 @@ def _check_type(place: str, key: str, value: object, default: object) -> None:
     wanted = type(default)
     accepted = _TOML_TYPES.get(wanted, (wanted,))
     if type(value) not in accepted or (isinstance(value, float) and math.isnan(value)):
-        raise _wrong(place, key, value, f"a {wanted.__name__} like its default {default!r}")
+        raise _wrong(place, key, value, f"{wanted.__name__}, like the default {default!r}")
 
 
 def _wrong(place: str, key: str, found: object, expected: str) -> ConfigError:
