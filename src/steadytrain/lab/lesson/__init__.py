@@ -1,0 +1,1 @@
+"""The textbook lesson on training stability: its network, its configurations, one run of them."""

@@ -1,0 +1,89 @@
+"""How large the comparison is, and the runs it consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from steadytrain.lab.lesson.one_run import RunJob
+from steadytrain.lab.lesson.recipes import RECIPES
+from steadytrain.lab.protocol import LabSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """A size of the comparison."""
+
+    epochs: float
+    break_epochs: float
+    """Length of the runs of the break test; at most `epochs` are used."""
+    batch_size: int
+    seeds: int
+    factors: tuple[float, ...]
+    """Factors on the peak rate in the break test, the first one 1."""
+    max_images: int | None = None
+
+
+DEMO: Final = Scale(
+    epochs=6, break_epochs=6, batch_size=32, seeds=3, factors=(1.0, 3.0, 10.0, 30.0, 100.0)
+)
+"""The embedded digits: 75 runs of 270 steps."""
+
+FULL: Final = replace(DEMO, epochs=1, break_epochs=1, batch_size=128)
+"""A data set of MNIST's size: 75 runs of 469 steps."""
+
+QUICK: Final = Scale(
+    epochs=1, break_epochs=1, batch_size=64, seeds=2, factors=(1.0, 100.0), max_images=1024
+)
+"""20 runs of 16 steps: everything is gone through, nothing is learnt."""
+
+
+def scale_for(settings: LabSettings) -> Scale:
+    """The size that `settings` ask for."""
+    scale = QUICK if settings.quick else DEMO if settings.data is None else FULL
+    epochs = scale.epochs if settings.epochs is None else settings.epochs
+    seeds = scale.seeds if settings.seeds is None else settings.seeds
+    break_epochs = min(epochs, scale.break_epochs)
+    return replace(scale, epochs=epochs, break_epochs=break_epochs, seeds=seeds)
+
+
+def main_jobs(scale: Scale, settings: LabSettings) -> list[RunJob]:
+    """One run per configuration and seed; the first seed of each is watched."""
+    return [
+        replace(job, run_dir=run_dir_of(settings.out, job.recipe) if job.seed == 0 else None)
+        for job in _grid(scale, settings, (1.0,), scale.epochs)
+    ]
+
+
+def break_jobs(scale: Scale, settings: LabSettings) -> list[RunJob]:
+    """The runs of the break test that the main runs do not contain already."""
+    is_contained = scale.break_epochs == scale.epochs
+    factors = scale.factors[1:] if is_contained else scale.factors
+    return _grid(scale, settings, factors, scale.break_epochs)
+
+
+def run_dir_of(out: Path, recipe: str) -> Path:
+    """Where the watched run of a configuration stands: `all tricks` -> `all-tricks`."""
+    words = "".join(c if c.isalnum() else " " for c in recipe.lower()).split()
+    return out / "-".join(words)
+
+
+def _grid(
+    scale: Scale, settings: LabSettings, factors: Sequence[float], epochs: float
+) -> list[RunJob]:
+    return [
+        RunJob(
+            recipe=recipe,
+            seed=seed,
+            epochs=epochs,
+            batch_size=scale.batch_size,
+            rate_factor=factor,
+            data=settings.data,
+            max_images=scale.max_images,
+        )
+        for factor in factors
+        for recipe in RECIPES
+        for seed in range(scale.seeds)
+    ]
