@@ -41,11 +41,9 @@ def plain(value: object) -> Evidence:
     item = getattr(value, "item", None)
     if item is not None and not isinstance(value, str | bool | int | float):
         value = item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, str | bool | int | float):
-        return value
-    return str(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    return value if isinstance(value, str | bool | int) else str(value)
 
 
 def as_list(value: Evidence) -> Any:

@@ -82,6 +82,7 @@ STATS: Final[dict[str, Stat]] = _table(
     _param("grad_num_nonfinite", "count", "pre-clip", "sum", "NaN or infinite elements of the gradient; 1 stands for at least one where only the norm was read."),
     # parameters and updates
     _param("in_optimizer", "0/1", "pre-update", "same", "0 for a parameter that requires a gradient but that no watched optimizer holds."),
+    _param("param_num_nonfinite_at_rest", "count", "pre-update", "sum", "NaN or infinite elements of the parameter before the update; counted on a step whose gradients are non-finite."),
     _param("param_norm", "norm", "post-update", "l2", "L2 norm of the parameter after the step."),
     _param("param_num_nonfinite", "count", "post-update", "sum", "NaN or infinite elements of the parameter after the step; 1 stands for at least one where only the norm was read."),
     _param("update_norm", "norm", "post-update", "l2", "L2 norm of the step's change of the parameter."),

@@ -1,0 +1,85 @@
+"""What is looked at when gradients are not finite, before the update destroys the evidence.
+
+On a CPU the verdict is there when the gradients are; on a device it is not asked for, because
+that would synchronise, and the rows that cross at the next flush tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from steadytrain.probes.gradients import count_nonfinite, wide_norms
+from steadytrain.watching.forward import WatchedForward
+from steadytrain.watching.sites import ParameterSites, is_measurable
+
+MAX_STEPS: Final = 2
+"""Steps in a row that are looked into; what follows them is known."""
+
+ROUTINE_STEPS: Final = 4
+"""Steps in a row that a loss scaler may find infinite before its search is not routine."""
+
+
+class Alarm:
+    """Counts non-finite elements and looks for the module they come from.
+
+    Args:
+        forward: the watched forward pass.
+        sites: every parameter.
+        record: `record(stat, value, sites)` into the current row.
+    """
+
+    def __init__(
+        self, forward: WatchedForward, sites: ParameterSites, record: Callable[..., None]
+    ) -> None:
+        self._forward = forward
+        self._sites = sites
+        self._record = record
+        self._steps = 0
+
+    def check(
+        self, norms: Tensor, params: Sequence[Tensor], places: Sequence[int], *, routine: bool
+    ) -> None:
+        """Look into the step if a norm is not finite.
+
+        Args:
+            norms: of the gradients, as they are.
+            params: whose gradients they are.
+            places: their sites.
+            routine: whether a loss scaler is at work, to which an overflow now and then belongs.
+        """
+        if norms.device.type != "cpu":
+            return
+        if bool(torch.isfinite(norms.sum())):
+            self._steps = 0
+            return
+        self._steps += 1
+        first = ROUTINE_STEPS if routine else 1
+        if first <= self._steps < first + MAX_STEPS:
+            self.look(params, places)
+
+    def look(self, params: Sequence[Tensor], places: Sequence[int]) -> None:
+        """Everything that tells where the non-finite values come from is in the row."""
+        grads = [param.grad for param in params if param.grad is not None]
+        counts = count_nonfinite(grads)
+        self._record("grad_num_nonfinite", counts, places)
+        if not bool(counts.nansum()):  # finite but huge: the norm overflowed, not the elements
+            self._record("grad_norm", wide_norms(grads), places)
+        at_rest = [(i, p) for i, p in enumerate(self._sites.params) if is_measurable(p)]
+        resting = count_nonfinite([param.detach() for _, param in at_rest])
+        self._record("param_num_nonfinite_at_rest", resting, [place for place, _ in at_rest])
+        self._record("batch_num_nonfinite", self._forward.batch_num_nonfinite())
+        self._look_at_modules()
+
+    def _look_at_modules(self) -> None:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            return  # a second forward on one rank alone could wait for the others for ever
+        for stat, module, value in self._forward.detach():
+            self._record(stat, value, [module])
+        counted: list[Any] = self._forward.look_again()
+        for count in counted:
+            self._record("input_num_nonfinite", count.going_in, [count.name])
+            self._record("act_num_nonfinite", count.coming_out, [count.name])

@@ -1,0 +1,55 @@
+"""Clipping by norm with torch's numerics to the bit, in one pass that also measures.
+
+torch computes a norm per gradient, then their norm, then multiplies every gradient by
+`max_norm / (total + 1e-6)` clamped to 1. The norms are what the watch wants, so they are taken
+from that pass. On a CPU the multiplication is left out where the factor is 1: x * 1.0 is x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_
+
+from steadytrain.probes.gradients import torch_norms
+
+
+def shares_pass(grads: Sequence[Tensor], norm_type: float, foreach: bool | None) -> bool:
+    """Whether torch's clip would take exactly the pass that `norms_and_total` takes."""
+    return (
+        bool(grads)
+        and float(norm_type) == 2.0
+        and foreach is not False
+        and all(
+            type(grad) is Tensor and grad.layout is torch.strided and not grad.is_complex()
+            for grad in grads
+        )
+    )
+
+
+def norms_and_total(grads: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The norm of each gradient, [len(grads)], and of all together, as torch computes them."""
+    norms = torch_norms(grads)
+    return norms, torch.linalg.vector_norm(norms, 2.0)
+
+
+def scale_by(
+    params: Sequence[Tensor],
+    max_norm: float,
+    total: Tensor,
+    error_if_nonfinite: bool,
+    foreach: bool | None,
+) -> None:
+    """The gradients are multiplied as torch's clip does, or left alone where the factor is 1.
+
+    Raises:
+        RuntimeError: the total is not finite and `error_if_nonfinite` asked for it.
+    """
+    if error_if_nonfinite and not bool(torch.isfinite(total)):
+        msg = "clip_grad_norm_: the total norm of the gradients is not finite, so they cannot be"
+        raise RuntimeError(f"{msg} clipped. Pass error_if_nonfinite=False to scale by it anyway.")
+    if total.device.type == "cpu" and bool(max_norm / (total + 1e-6) >= 1.0):
+        return
+    clip_grads_with_norm_(params, max_norm, total, foreach)

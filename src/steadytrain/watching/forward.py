@@ -1,0 +1,106 @@
+"""What is watched of the forward pass: sampled activations, and the newest call by reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+from steadytrain.probes.activations import ModuleProbe, is_traced
+from steadytrain.watching.callbacks import Callback
+from steadytrain.watching.origin import LastCall, ModuleCount, look_again
+from steadytrain.watching.sites import named_modules, unwrap
+
+
+class WatchedForward:
+    """The modules of the watched models.
+
+    Args:
+        models: by prefix of their names.
+        boundary: wraps what runs inside the user's forward, so that it cannot raise there.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, nn.Module],
+        boundary: Callable[[str], AbstractContextManager[None]],
+    ) -> None:
+        self._models = models
+        self._boundary = boundary
+        self.calls = [LastCall(model) for model in models.values()]
+        self._removals = [
+            call.model.register_forward_pre_hook(Callback(call.remember), with_kwargs=True)
+            for call in self.calls
+        ]
+        self._probes: dict[str, ModuleProbe] = {}
+        self._order: list[str] = []
+        self._attached: list[torch.utils.hooks.RemovableHandle] = []
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether activations are measured at the moment."""
+        return bool(self._attached)
+
+    def attach(self) -> None:
+        """From now on every module's first output is measured; nothing where compile owns it."""
+        if self._attached or any(is_traced(model) for model in self._models.values()):
+            return
+        for name, module in named_modules(self._models):
+            probe = self._probes.get(name)
+            if probe is None or probe.module is not module:
+                probe = self._probes[name] = ModuleProbe(module)
+            self._attached.append(module.register_forward_hook(Callback(self._hook(name, probe))))
+
+    def _hook(self, name: str, probe: ModuleProbe) -> Callable[..., None]:
+        def see(_module: nn.Module, inputs: object, output: object) -> None:
+            if torch.compiler.is_compiling():
+                return
+            with self._boundary("activations"):
+                if not probe.calls:
+                    self._order.append(name)
+                probe.see(inputs, output)
+
+        return see
+
+    def detach(self) -> Iterator[tuple[str, str, Tensor]]:
+        """The hooks are gone; yields (statistic, module, value) in order of execution."""
+        for handle in self._attached:
+            handle.remove()
+        self._attached = []
+        order, self._order = self._order, []
+        for name in order:
+            for stat, value in self._probes[name].take():
+                yield stat, name, value
+
+    def training_share(self) -> float:
+        """Share of modules in training mode."""
+        modes = [m.training for model in self._models.values() for m in unwrap(model).modules()]
+        return sum(modes) / len(modes)
+
+    def batch_num_nonfinite(self) -> float:
+        """Non-finite elements handed to the models in their newest calls; NaN if none was seen."""
+        seen = [call.num_nonfinite() for call in self.calls if call.seen]
+        return sum(seen) if seen else float("nan")
+
+    def look_again(self) -> list[ModuleCount]:
+        """Every module of the newest calls with its non-finite elements, in order of execution.
+
+        Call it while detached: the second look is not a step.
+        """
+        modules = named_modules(self._models)
+        return [count for call in self.calls if call.seen for count in look_again(call, modules)]
+
+    def forget(self) -> None:
+        """The newest calls' tensors are no longer held."""
+        for call in self.calls:
+            call.args, call.kwargs, call.seen = (), {}, False
+
+    def close(self) -> None:
+        """No hook is left."""
+        for _ in self.detach():
+            pass
+        for removal in self._removals:
+            removal.remove()
+        self.forget()

@@ -1,0 +1,104 @@
+"""What is measured around one optimizer's step: its gradients, parameters and updates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steadytrain.probes import updates
+from steadytrain.probes.gradients import element_statistics, measured_norms
+from steadytrain.watching.sites import ParameterSites, is_measurable
+
+Measured = tuple[str, Tensor | float, list[int]]
+
+
+class WatchedOptimizer:
+    """One optimizer's parameters and their samples, rebuilt when they move or change.
+
+    Args:
+        optimizer: the user's.
+        sites: where its parameters stand in the history.
+    """
+
+    def __init__(self, optimizer: Any, sites: ParameterSites) -> None:
+        self.optimizer = optimizer
+        self._sites = sites
+        self._samples: list[updates.Sample] = []
+        self._signature: tuple[int, ...] = ()
+        self._remembered = False
+        self.params: list[Tensor] = []
+
+    def held(self) -> list[Tensor]:
+        """Every parameter the optimizer holds, once."""
+        held = [param for group in self.optimizer.param_groups for param in group["params"]]
+        return list({id(param): param for param in held}.values())
+
+    def refresh(self) -> None:
+        """The samples look at the parameters the optimizer holds now, where they are now."""
+        signature = tuple(len(group["params"]) for group in self.optimizer.param_groups)
+        if signature == self._signature and all(map(updates.is_current, self._samples)):
+            return
+        self._sites.refresh()
+        self.params = [param for param in self.held() if is_measurable(param)]
+        cap = updates.per_tensor_cap([param.numel() for param in self.params])
+        by_device: dict[torch.device, list[Tensor]] = {}
+        for param in self.params:
+            by_device.setdefault(param.device, []).append(param)
+        index = self._sites.index
+        self._samples = [
+            updates.make_sample(params, [index[id(param)] for param in params], cap)
+            for params in by_device.values()
+        ]
+        lazy = sum(signature) > len(self.params)
+        self._signature = () if lazy else signature
+
+    def remember(self) -> None:
+        """The update will be measured from the parameters as they are now."""
+        self.refresh()
+        for sample in self._samples:
+            updates.remember(sample)
+        self._remembered = True
+
+    def moved(self, *, low_precision: bool) -> Iterator[Measured]:
+        """Parameter norms, update norms and, where asked, lost updates since `remember`."""
+        if not self._remembered or not all(map(updates.is_current, self._samples)):
+            return
+        self._remembered = False
+        for sample in self._samples:
+            sites = list(sample.sites)
+            if low_precision and any(p.dtype.itemsize < 4 for p in sample.params):
+                yield "lost_update_fraction", updates.lost_fraction(sample), sites
+            param_norm, update_norm = updates.measure(sample)
+            yield "param_norm", param_norm, sites
+            yield "update_norm", update_norm, sites
+
+    def with_grads(self) -> list[Tensor]:
+        """The parameters that hold a gradient now."""
+        return [param for param in self.params if param.grad is not None]
+
+    def learning_rates(self) -> list[float | Tensor]:
+        """The rate of every group: a tensor where the optimizer keeps one."""
+        rates = [group.get("lr", float("nan")) for group in self.optimizer.param_groups]
+        return [
+            rate.detach().clone() if isinstance(rate, Tensor) else float(rate) for rate in rates
+        ]
+
+
+def gradient_entries(
+    grads: list[Tensor], norms: Tensor | None, *, deep: bool
+) -> Iterator[tuple[str, Tensor]]:
+    """The statistics of gradients as they are: [len(grads)] each.
+
+    Args:
+        grads: measurable gradients.
+        norms: their L2 norms, where a pass has computed them already.
+        deep: also the largest magnitude and the zeros, which cost two more passes.
+    """
+    yield "grad_norm", measured_norms(grads) if norms is None else norms
+    if deep:
+        largest, zeros = element_statistics(grads)
+        yield "grad_max", largest
+        yield "grad_zero_fraction", zeros

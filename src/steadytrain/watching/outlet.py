@@ -1,0 +1,207 @@
+"""Where measurements go: the history, the rules, the disk. One transfer per flush."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from steadytrain.core.action import Event
+from steadytrain.core.finding import Finding, Severity
+from steadytrain.core.history import History
+from steadytrain.core.rule import Rule
+from steadytrain.core.stats import STATS
+from steadytrain.engine import Judge
+from steadytrain.probes import memory
+from steadytrain.watching.rows import Entry, Row, Table
+from steadytrain.watching.sites import ParameterSites
+
+LOG: Final = logging.getLogger("steadytrain")
+
+MAX_FLUSH_SECONDS: Final = 1.0
+"""A flush comes at the latest with the first row after this time."""
+
+BROKEN_PROBE: Final = "broken-probe"
+
+
+class Outlet:
+    """Gathers entries and delivers them.
+
+    Args:
+        sites: every parameter.
+        run_dir: where to write, or None to keep the run in memory.
+        meta: what describes the run.
+        flush_every: rows between two flushes.
+        rules: rules to judge with; every known one if None.
+    """
+
+    def __init__(
+        self,
+        sites: ParameterSites,
+        *,
+        run_dir: str | PathLike[str] | None,
+        meta: dict[str, Any],
+        flush_every: int,
+        rules: Sequence[Rule] | None,
+    ) -> None:
+        self._sites = sites
+        self._flush_every = flush_every
+        self.history = History({"parameter": sites.names})
+        self.findings: list[Finding] = []
+        self.closed = False
+        self._judge = Judge(rules)
+        self._writer = None if run_dir is None else _open(run_dir, meta)
+        if self._writer is not None:
+            self._writer.add_sites("parameter", sites.names)
+        self._written = len(sites.names)
+        self._pending: list[Entry] = []
+        self._rows = 0
+        self._last_flush = monotonic()
+        self._muted: set[str] = set()
+        self._warned: set[str] = set()
+
+    @property
+    def run_dir(self) -> Path | None:
+        """The directory the run is written to, or None."""
+        return None if self._writer is None else Path(self._writer.run_dir)
+
+    def record(
+        self, step: int, stat: str, value: Tensor | float, sites: Sequence[Any] | None = None
+    ) -> None:
+        """A measurement waits for the next flush."""
+        if not self.closed:
+            self._pending.append(Entry(step, stat, value, sites))
+
+    def row_complete(self) -> None:
+        """No measurement of the rows until now is to come: flush if it is time."""
+        self._rows += 1
+        late = monotonic() - self._last_flush > MAX_FLUSH_SECONDS
+        if self._rows > self._flush_every or (late and self._rows > 1):
+            self.flush()
+
+    def flush(self) -> None:
+        """What waits is in the history, judged, and on disk."""
+        entries, self._pending = self._pending, []
+        self._rows, self._last_flush = 0, monotonic()
+        if entries:
+            self._measure_memory(entries)
+            self._grow()
+            sizes = np.array([param_size(p) for p in self._sites.params], dtype=np.float64)
+            for row in Table(entries, sizes).rows():
+                self._put(row)
+            for finding in self._judge.update(self.history):
+                self._found(finding)
+        if self._writer is not None:
+            self._writer.flush()
+
+    def add_event(self, event: Event) -> None:
+        """The event is on disk with the next flush."""
+        if self._writer is not None:
+            self._writer.add_event(event)
+
+    def close(self) -> None:
+        """What waits is delivered and the files are closed."""
+        self.closed = True
+        if self._writer is not None:
+            self._writer.close()
+
+    def one_number(self, name: str, value: object) -> Tensor | float | None:
+        """`value` as what can be recorded under `name`, or None with one warning if it cannot."""
+        if name not in STATS or STATS[name].kind != "run":
+            known = ", ".join(stat for stat in STATS if STATS[stat].kind == "run")
+            self._warn_once(name, f"log({name}=...): no such statistic of the run. Known: {known}.")
+            return None
+        if isinstance(value, Tensor):
+            if value.numel() != 1:
+                shape = tuple(value.shape)
+                self._warn_once(name, f"log({name}=...): got shape {shape}, expected one number.")
+                return None
+            return value.detach().reshape(()).clone()
+        try:
+            return float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            kind = type(value).__name__
+            self._warn_once(name, f"log({name}=...): got {kind}, expected a number or a tensor.")
+            return None
+
+    def report_broken(self, part: str, error: Exception, step: int) -> None:
+        """A part of the watch broke: said once, as a finding and in the log."""
+        if part in self._muted:
+            return
+        self._muted.add(part)
+        message = (
+            f"The watch's {part!r} raised {type(error).__name__}: {error}. Training is not "
+            "affected; what this part measures is missing from here on. Please report it."
+        )
+        LOG.warning(message, exc_info=error)
+        self._found(
+            Finding(
+                rule=BROKEN_PROBE,
+                code="LOP001",
+                severity=Severity.NOTE,
+                step=step,
+                message=message,
+                evidence={"part": part},
+            )
+        )
+
+    def _found(self, finding: Finding) -> None:
+        self.findings.append(finding)
+        if self._writer is not None:
+            self._writer.add_finding(finding)
+
+    def _measure_memory(self, entries: list[Entry]) -> None:
+        step = max(entry.step for entry in entries)
+        entries.append(Entry(step, "memory_bytes", memory.resident_bytes()))
+        if not np.isnan(device := memory.device_bytes()):
+            entries.append(Entry(step, "device_memory_bytes", device))
+
+    def _grow(self) -> None:
+        """Parameters that appeared since the last flush are sites."""
+        new = self._sites.names[self._written :]
+        if new:
+            self.history.add_sites("parameter", new)
+            if self._writer is not None:
+                self._writer.add_sites("parameter", new)
+            self._written += len(new)
+
+    def _put(self, row: Row) -> None:
+        kind = STATS[row.stat].kind
+        values = row.values
+        if row.sites is not None:
+            known = self.history.sites_of(kind)
+            new = [name for name in row.sites if name not in set(known)]
+            self.history.add_sites(kind, new)
+            if new and self._writer is not None:
+                self._writer.add_sites(kind, new)
+            place = {name: at for at, name in enumerate(self.history.sites_of(kind))}
+            values = np.full(len(place), np.nan)
+            values[[place[name] for name in row.sites]] = row.values
+        if np.isnan(values).all():
+            return
+        self.history.append(row.step, row.stat, values)
+        if self._writer is not None:
+            self._writer.add_row(row.step, row.stat, values)
+
+    def _warn_once(self, name: str, message: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            LOG.warning(message)
+
+
+def _open(run_dir, meta):
+    from steadytrain.store.writer import RunWriter
+
+    return RunWriter(Path(run_dir), meta=meta)
+
+
+def param_size(param: Tensor) -> int:
+    """Elements of a parameter; 0 while it is not built yet."""
+    return 0 if torch.nn.parameter.is_lazy(param) else param.numel()

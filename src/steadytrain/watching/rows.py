@@ -1,0 +1,169 @@
+"""Measurements on their way from the device to the history: one transfer per flush.
+
+What a step measures is kept as small tensors where it was computed. A flush joins them into one
+block per device, copies that to the host once, and derives what needs no further look at the
+tensors: per-element sizes, ratios, the clip's coefficient, where a norm was not finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steadytrain.core.stats import STATS
+
+Floats = NDArray[np.float64]
+Key = tuple[int, str]
+
+_ORDER: Final = {name: place for place, name in enumerate(STATS)}
+_COUNTERS: Final = {"grad_norm": "grad_num_nonfinite", "param_norm": "param_num_nonfinite"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One measurement: a number, or a vector over parameter places or module names."""
+
+    step: int
+    stat: str
+    value: Tensor | float
+    sites: Sequence[int] | Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One statistic of one step on the host; `sites` names the columns, None for all of them."""
+
+    step: int
+    stat: str
+    values: Floats
+    sites: tuple[str, ...] | None = None
+
+
+def to_host(entries: Sequence[Entry]) -> list[Floats]:
+    """The entries' values as float64 vectors, with one copy per device."""
+    rows: dict[int, Floats] = {}
+    by_device: dict[torch.device, list[tuple[int, Tensor]]] = {}
+    for place, entry in enumerate(entries):
+        if isinstance(entry.value, Tensor):
+            flat = entry.value.detach().reshape(-1)
+            by_device.setdefault(flat.device, []).append((place, flat))
+        else:
+            rows[place] = np.array([entry.value], dtype=np.float64)
+    for parts in by_device.values():
+        block = torch.cat([flat.double() for _, flat in parts]).cpu().numpy()
+        start = 0
+        for place, flat in parts:
+            rows[place] = block[start : start + flat.numel()]
+            start += flat.numel()
+    return [rows[place] for place in range(len(entries))]
+
+
+class Table:
+    """The entries of a flush by step and statistic, completed by what follows from them.
+
+    Args:
+        entries: in the order they were measured; a later one fills or replaces an earlier one.
+        sizes: elements of every parameter site.
+    """
+
+    def __init__(self, entries: Sequence[Entry], sizes: Floats) -> None:
+        self._sizes = sizes
+        self._scalars: dict[Key, list[float]] = {}
+        self._params: dict[Key, Floats] = {}
+        self._named: dict[Key, dict[str, float]] = {}
+        for entry, values in zip(entries, to_host(entries), strict=True):
+            self._place(entry, values)
+        self._derive_losses()
+        self._derive_params()
+        self._derive_clip()
+
+    @property
+    def bad_steps(self) -> set[int]:
+        """Steps with a gradient that held something non-finite, or whose norm overflowed."""
+        return {
+            step
+            for (step, stat), values in self._params.items()
+            if stat == "grad_num_nonfinite" and not np.nansum(values) <= 0
+        }
+
+    def rows(self) -> Iterator[Row]:
+        """Every row, by step and in the order of the vocabulary."""
+        keys = [*self._scalars, *self._params, *self._named]
+        for step, stat in sorted(keys, key=lambda key: (key[0], _ORDER[key[1]])):
+            if (step, stat) in self._params:
+                yield Row(step, stat, self._params[step, stat])
+            elif (step, stat) in self._scalars:
+                yield Row(step, stat, np.array(self._scalars[step, stat][-1:]))
+            else:
+                named = self._named[step, stat]
+                yield Row(step, stat, np.array(list(named.values())), tuple(named))
+
+    def _place(self, entry: Entry, values: Floats) -> None:
+        key = entry.step, entry.stat
+        kind = STATS[entry.stat].kind
+        if kind == "run":
+            self._scalars.setdefault(key, []).append(float(values[0]))
+        elif kind == "parameter":
+            self._fill(key, values, entry.sites)
+        else:
+            names = [str(name) for name in entry.sites or range(len(values))]
+            self._named.setdefault(key, {}).update(zip(names, values.tolist(), strict=True))
+
+    def _fill(self, key: Key, values: Floats, sites: Sequence[int] | Sequence[str] | None) -> None:
+        places = slice(None) if sites is None else np.asarray(sites, dtype=np.int64)
+        row = self._params.setdefault(key, np.full(len(self._sizes), np.nan))
+        row[places] = values
+        if key[1] in _COUNTERS and not np.isfinite(values).all():
+            counter = self._params.setdefault(
+                (key[0], _COUNTERS[key[1]]), np.full(len(self._sizes), np.nan)
+            )
+            counter[places] = np.where(np.isfinite(values), 0.0, 1.0)
+
+    def _derive_losses(self) -> None:
+        for step in [step for step, stat in self._scalars if stat == "loss"]:
+            values = np.array(self._scalars.pop((step, "loss")))
+            finite = values[np.isfinite(values)]
+            self._scalars[step, "loss_num_nonfinite"] = [float(len(values) - len(finite))]
+            if len(finite):
+                self._scalars[step, "loss"] = [float(finite.mean())]
+
+    def _derive_clip(self) -> None:
+        for step in [step for step, stat in self._scalars if stat == "max_grad_norm"]:
+            total = self._scalars.get((step, "grad_norm_total"), [np.nan])[-1]
+            limit = self._scalars[step, "max_grad_norm"][-1]
+            if np.isnan(total):
+                continue
+            coefficient = min(1.0, limit / (total + 1e-6))
+            self._scalars[step, "clip_coefficient"] = [coefficient]
+            if np.isfinite(total):
+                self._scalars[step, "grad_norm_clipped"] = [total * coefficient]
+
+    def _derive_params(self) -> None:
+        for step, stat in list(self._params):
+            if stat == "grad_norm":
+                norms = self._params[step, stat]
+                self._params[step, "grad_rms"] = norms / np.sqrt(np.maximum(self._sizes, 1.0))
+                self._derive_total(step, norms)
+            if stat == "update_norm":
+                self._params[step, "update_ratio"] = self._ratio(step)
+
+    def _derive_total(self, step: int, norms: Floats) -> None:
+        """The norm of all gradients together; not measured where one of them is not finite."""
+        counts = self._params.get((step, "grad_num_nonfinite"))
+        measured = norms[~np.isnan(norms)]
+        if len(measured) and (counts is None or not np.nansum(counts) > 0):
+            self._scalars[step, "grad_norm_total"] = [float(np.sqrt(np.square(measured).sum()))]
+
+    def _ratio(self, step: int) -> Floats:
+        updates = self._params[step, "update_norm"]
+        weights = self._params.get((step, "param_norm"), np.full_like(updates, np.nan))
+        usable = (weights > 0) & np.isfinite(weights) & np.isfinite(updates)
+        ratio = np.full_like(updates, np.nan)
+        np.divide(updates, weights, out=ratio, where=usable)
+        return ratio

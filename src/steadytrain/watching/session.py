@@ -1,0 +1,355 @@
+"""The watch: attached to a training loop by hooks, seeing every step and changing none.
+
+    forward      forward pre-hook: the newest call, by reference
+                 forward hooks on sampled steps: activations
+    backward     tensor hooks on a few parameters: were gradients cleared?
+    clip         watch.clip_grad_norm_: torch's numerics, its norms shared
+    step         optimizer pre-hook: gradients (unless the clip measured them), learning rate
+                 optimizer post-hook: parameters, updates; sampling of the next step
+    log          the loss and whatever else the loop tells
+    flush        every few rows: one copy to the host, into the history, the rules and the disk
+
+Nothing here raises into the training step: a part that breaks is switched off at one boundary
+and reported as a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_ as torch_clip_grad_norm_
+
+from steadytrain.core.action import Event
+from steadytrain.core.finding import Finding
+from steadytrain.core.history import History
+from steadytrain.probes.staleness import Sentinel, choose
+from steadytrain.watching import clipping
+from steadytrain.watching.alarm import Alarm
+from steadytrain.watching.callbacks import Callback
+from steadytrain.watching.clock import Clock
+from steadytrain.watching.forward import WatchedForward
+from steadytrain.watching.optimizers import WatchedOptimizer, gradient_entries
+from steadytrain.watching.outlet import Outlet
+from steadytrain.watching.scaling import Scaling, unscaled
+from steadytrain.watching.sites import ParameterSites, is_measurable
+from steadytrain.watching.stepping import EVERYONE, Stepping
+
+HALF: Final = (torch.float16, torch.bfloat16)
+
+
+class Watch:
+    """Watches a training loop; made by `steadytrain.watch`, which documents its arguments."""
+
+    def __init__(
+        self,
+        models: Mapping[str, nn.Module],
+        optimizers: Sequence[Any],
+        sites: ParameterSites,
+        outlet: Outlet,
+        *,
+        every: int,
+        scaling: Scaling,
+        first_step: int,
+    ) -> None:
+        self.every = every
+        self._outlet = outlet
+        self._sites = sites
+        self._scaling = scaling
+        self._stepping = Stepping(len(optimizers), skips=scaling.known, first=first_step)
+        self._optimizers = [WatchedOptimizer(optimizer, sites) for optimizer in optimizers]
+        self._owners = {id(p): o for o, w in enumerate(self._optimizers) for p in w.held()}
+        self._clock = Clock()
+        self._logged: set[str] = set()
+        self._early: list[tuple[str, Tensor | float]] = []
+        self._in_optimizer: dict[int, bool] = {}
+        self._sampling_row = -1
+        self._forward = WatchedForward(models, self._boundary)
+        self._alarm = Alarm(self._forward, sites, self._record)
+        self._sentinels = [[Sentinel(p) for p in choose(w.held())] for w in self._optimizers]
+        self._handles: list[Any] = []
+        self._attach()
+
+    # what the loop calls
+
+    @property
+    def history(self) -> History:
+        """The measurements up to the last flush."""
+        return self._outlet.history
+
+    @property
+    def run_dir(self) -> Any:
+        """The directory the run is written to, or None."""
+        return self._outlet.run_dir
+
+    @property
+    def step(self) -> int:
+        """Finished optimizer steps."""
+        return self._stepping.finished
+
+    @torch.no_grad()
+    def clip_grad_norm_(
+        self,
+        max_norm: float,
+        norm_type: float = 2.0,
+        error_if_nonfinite: bool = False,
+        foreach: bool | None = None,
+        *,
+        parameters: Tensor | Iterable[Tensor] | None = None,
+    ) -> Tensor:
+        """The gradients are clipped as by `torch.nn.utils.clip_grad_norm_`, to the bit.
+
+        Args:
+            max_norm: threshold of the total norm.
+            norm_type: order of the norm; `inf` for the largest magnitude.
+            error_if_nonfinite: raise as torch does when the total is not finite.
+            foreach: torch's choice of implementation.
+            parameters: whose gradients; those of all watched parameters if None.
+
+        Returns:
+            The total norm of the gradients before clipping, a 0-dim tensor on their device.
+
+        Raises:
+            RuntimeError: the total is not finite and `error_if_nonfinite` asked for it.
+
+        Cost: torch's own clip, whose pass over the gradients is shared; on a CPU less, since a
+        factor of 1 is not multiplied. No synchronisation on a device.
+        """
+        if parameters is None:
+            chosen = self._sites.params
+        else:
+            chosen = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+        params = [param for param in chosen if param.grad is not None]
+        grads = [param.grad for param in params if param.grad is not None]
+        if not clipping.shares_pass(grads, norm_type, foreach):
+            self._before_clip(params, None, max_norm)
+            return torch_clip_grad_norm_(params, max_norm, norm_type, error_if_nonfinite, foreach)
+        norms, total = clipping.norms_and_total(grads)
+        self._before_clip(params, norms, max_norm)
+        clipping.scale_by(params, max_norm, total, error_if_nonfinite, foreach)
+        return total
+
+    def log(self, **values: Tensor | float) -> None:
+        """The step's loss, or another statistic of the whole run, is noted. No synchronisation.
+
+        Call it once per step or per microbatch, before or after the optimizer's step; several
+        losses of one step are averaged. A name that is not a declared statistic of the run, or a
+        value that is not one number, is left out with one warning.
+
+        Example:
+            watch.log(loss=loss)
+        """
+        with self._boundary("log"), self._clock.inside():
+            if not self._optimizers:
+                self._open_row()
+            for name, value in values.items():
+                number = self._outlet.one_number(name, value)
+                if number is None:
+                    continue
+                if self._stepping.row < 0 or name in self._logged:
+                    self._early.append((name, number))
+                else:
+                    self._logged.add(name)
+                    self._record(name, number)
+
+    def findings(self) -> list[Finding]:
+        """Everything found so far, in order of step; what was measured until now is judged."""
+        self.flush()
+        return list(self._outlet.findings)
+
+    def add_event(self, event: Event) -> None:
+        """What was done to the run is on record."""
+        self._outlet.add_event(event)
+
+    def flush(self) -> None:
+        """Everything measured until now is in the history, judged, and on disk."""
+        with self._boundary("flush"), self._clock.inside():
+            self._outlet.flush()
+
+    def close(self) -> None:
+        """Everything is flushed and no hook is left; a second call does nothing."""
+        if self._outlet.closed:
+            return
+        self._close_row()
+        self.flush()
+        self._detach()
+        self._outlet.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # hooks
+
+    def _attach(self) -> None:
+        for owner, watched in enumerate(self._optimizers):
+            before, after = partial(self._before_step, owner), partial(self._after_step, owner)
+            self._handles += [
+                watched.optimizer.register_step_pre_hook(Callback(before)),
+                watched.optimizer.register_step_post_hook(Callback(after)),
+            ]
+            for sentinel in self._sentinels[owner]:
+                self._handles.append(sentinel.param.register_hook(Callback(sentinel.arrive)))
+        self._sample_next_row()
+
+    def _detach(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._forward.close()
+
+    @contextmanager
+    def _boundary(self, part: str) -> Iterator[None]:
+        """The one boundary between the watch and the user's step: nothing of ours passes it."""
+        try:
+            yield
+        except Exception as error:  # whatever it is, the user's training goes on
+            self._outlet.report_broken(part, error, max(self._stepping.row, 0))
+            if part in ("activations", "step"):
+                self._detach()
+
+    @torch.no_grad()
+    def _before_step(self, owner: int, _optimizer: Any, args: Any, kwargs: Any) -> None:
+        with self._boundary("step"), self._clock.inside():
+            if self._stepping.needs_row_for_step(owner):
+                self._open_row()
+            watched = self._optimizers[owner]
+            watched.remember()
+            self._record_rates(owner)
+            if any(callable(arg) for arg in (*args, *kwargs.values())):
+                self._stepping.inside_step.add(owner)  # gradients come in the closure
+            else:
+                self._collect_of(owner)
+            found_inf = self._scaling.found_inf(watched.optimizer)
+            if found_inf is not None:
+                self._record("step_skipped", found_inf)
+
+    @torch.no_grad()
+    def _after_step(self, owner: int, _optimizer: Any, _args: Any, _kwargs: Any) -> None:
+        with self._boundary("step"), self._clock.inside():
+            if owner in self._stepping.inside_step:
+                self._stepping.inside_step.discard(owner)
+                self._collect_of(owner)
+            self._record_arrivals(owner)
+            deep = self._is_sampled(self._stepping.row)
+            for stat, value, sites in self._optimizers[owner].moved(low_precision=deep):
+                self._record(stat, value, sites)
+            if not self._stepping.stepped:
+                self._end_step()
+            self._stepping.step(owner)
+            if self._stepping.is_complete:
+                self._take_activations()
+                self._sample_next_row()
+
+    def _before_clip(self, params: list[Tensor], norms: Tensor | None, max_norm: float) -> None:
+        with self._boundary("clip"), self._clock.inside():
+            owners = {self._owners.get(id(param), EVERYONE) for param in params}
+            owner = owners.pop() if len(owners) == 1 else EVERYONE
+            if self._stepping.needs_row_for_clip(owner):
+                self._open_row()
+            self._stepping.collected.add(owner)
+            self._collect(params, norms, max(owner, 0))
+            self._record("max_grad_norm", float(max_norm))
+
+    # rows
+
+    def _open_row(self) -> None:
+        self._close_row()
+        self._outlet.row_complete()
+        self._stepping.open()
+        self._logged = {name for name, _ in self._early}
+        for name, value in self._early:
+            self._record(name, value)
+        self._early = []
+        scale = self._scaling.scale()
+        if scale is not None:
+            self._record("loss_scale", scale)
+        if self._is_sampled(self._stepping.row):
+            self._record("training_mode", self._forward.training_share())
+            self._record_held()
+
+    def _close_row(self) -> None:
+        """What can be said of the row only now that it is over."""
+        if self._sampling_row == self._stepping.row:
+            self._take_activations()
+        if self._stepping.was_skipped:
+            self._record("step_skipped", 1.0)
+
+    def _record(self, stat: str, value: Tensor | float, sites: Sequence[Any] | None = None) -> None:
+        self._outlet.record(max(self._stepping.row, 0), stat, value, sites)
+
+    def _is_sampled(self, row: int) -> bool:
+        return row % self.every == 0
+
+    def _collect_of(self, owner: int) -> None:
+        """The optimizer's gradients are measured, unless the clip did it."""
+        if not self._stepping.is_collected(owner):
+            self._collect(self._optimizers[owner].with_grads(), None, owner)
+            self._stepping.collected.add(owner)
+
+    def _collect(self, params: list[Tensor], norms: Tensor | None, owner: int) -> None:
+        index = self._sites.index
+        if norms is None or norms.dtype in HALF or any(id(p) not in index for p in params):
+            params = [p for p in params if is_measurable(p) and id(p) in index]
+            norms = None
+        grads = [param.grad for param in params if param.grad is not None]
+        if not grads:
+            return
+        places = [index[id(param)] for param in params]
+        inverse = None
+        if self._optimizers:
+            inverse = self._scaling.inverse(self._optimizers[owner].optimizer)
+        deep = self._is_sampled(self._stepping.row)
+        for stat, value in gradient_entries(grads, norms, deep=deep):
+            scaled = stat in ("grad_norm", "grad_max")
+            self._record(stat, unscaled(value, inverse) if scaled else value, places)
+            if stat == "grad_norm":
+                self._alarm.check(value, params, places, routine=self._scaling.known)
+
+    def _record_rates(self, owner: int) -> None:
+        rates = self._optimizers[owner].learning_rates()
+        prefix = f"optimizer{owner}." if len(self._optimizers) > 1 else ""
+        for group, rate in enumerate(rates):
+            self._record("learning_rate", rate, [f"{prefix}group{group}"])
+
+    def _record_arrivals(self, owner: int) -> None:
+        taken = [sentinel.take() for sentinel in self._sentinels[owner]]
+        if taken:
+            self._record("num_microbatches", float(max(arrivals for arrivals, _ in taken)))
+        stale = [flag.cpu() if flag.is_cpu else flag for _, flag in taken if flag is not None]
+        if stale:
+            self._record("stale_grad_fraction", torch.stack(stale).mean())
+
+    def _record_held(self) -> None:
+        held = self._sites.held()
+        if self._optimizers and held != self._in_optimizer:
+            self._in_optimizer = held
+            flags = torch.tensor([float(flag) for flag in held.values()])
+            self._record("in_optimizer", flags, list(held))
+
+    def _end_step(self) -> None:
+        seconds, inside = self._clock.step_ended()
+        self._record("step_seconds", seconds)
+        self._record("watch_seconds", inside)
+
+    def _sample_next_row(self) -> None:
+        """Activations of the forward to come are measured, if its row is a sampled one."""
+        if self._is_sampled(self._stepping.row + 1):
+            self._sampling_row = self._stepping.row + 1
+            self._forward.attach()
+
+    def _take_activations(self) -> None:
+        for stat, module, value in self._forward.detach():
+            self._record(stat, value, [module])
