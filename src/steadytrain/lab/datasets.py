@@ -25,6 +25,12 @@ TEST_EVERY: Final = 5
 
 MIRROR: Final = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 
+_CLASS_SIZES: Final = {
+    "MNIST": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+    "Fashion-MNIST": (6000,) * 10,
+}
+"""Training images per class, by which the two are told apart: their files have equal names."""
+
 _IDX_NAMES: Final = {
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
@@ -115,7 +121,8 @@ def read_folder(folder: Path) -> ImageData:
         part: read_idx(_find(folder, name), 3 if part.endswith("images") else 1)
         for part, name in _IDX_NAMES.items()
     }
-    data = ImageData(name=folder.resolve().name, origin="IDX files", **parts)
+    name = _name(parts["train_labels"]) or folder.resolve().name
+    data = ImageData(name=name, origin="IDX files", **parts)
     for half in ("train", "test"):
         images, labels = parts[f"{half}_images"], parts[f"{half}_labels"]
         if len(images) != len(labels):
@@ -129,6 +136,12 @@ def read_folder(folder: Path) -> ImageData:
         msg = f"{folder}: a test label is {data.test_labels.max()}, the training labels end at"
         raise UsageError(f"{msg} {data.num_classes - 1}. Use files of one data set.")
     return data
+
+
+def _name(train_labels: Bytes) -> str | None:
+    """The data set's own name, where its labels are a known one's."""
+    sizes = tuple(np.bincount(train_labels).tolist())
+    return next((name for name, known in _CLASS_SIZES.items() if known == sizes), None)
 
 
 def _find(folder: Path, name: str) -> Path:

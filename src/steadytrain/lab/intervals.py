@@ -39,9 +39,11 @@ class Interval:
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
+        """The mean to the second digit that the interval leaves meaning to."""
         if math.isnan(self.half_width):
             return f"{self.mean:.3g} (n={self.n})"
-        digits = max(0, 2 - math.floor(math.log10(max(abs(self.mean), 1e-3))))
+        places = 1 - math.floor(math.log10(self.half_width)) if self.half_width > 0 else 3
+        digits = min(max(places, 0), 6)
         return f"{self.mean:.{digits}f} ± {self.half_width:.{digits}f} (n={self.n})"
 
 

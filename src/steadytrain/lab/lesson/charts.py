@@ -11,7 +11,7 @@ from steadytrain.lab.intervals import interval
 from steadytrain.lab.lesson.lesson_says import TABLE
 from steadytrain.lab.lesson.one_run import Floats, RunRecord, named_steps
 from steadytrain.lab.lesson.recipes import RECIPES, WARMUP_FRACTION
-from steadytrain.lab.lesson.results import CORRECTED, Results
+from steadytrain.lab.lesson.results import CORRECTED, Results, first_epoch_loss
 from steadytrain.lab.lesson.tables import factor_name, finite
 
 NUM_POINTS = 90
@@ -125,7 +125,7 @@ def _break_test(results: Results) -> Chart:
 
 
 def _claimed(results: Results) -> Chart:
-    measured = [results.mean(name, lambda record: record.first_epoch_loss) for name in CORRECTED]
+    measured = [results.mean(name, first_epoch_loss) for name in CORRECTED]
     return Chart(
         title="First-epoch loss: the lesson's table and ours",
         x_label="configuration",

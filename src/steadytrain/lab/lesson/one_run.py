@@ -71,6 +71,8 @@ class RunRecord:
     rates: Floats
     layer_norms: dict[int, dict[str, float]] = field(default_factory=dict[int, dict[str, float]])
     """Gradient norm of each layer's weight before clipping, by step and layer."""
+    run_dir: Path | None = None
+    """Where the watched run is, which need not be the folder that was asked for."""
     validation_loss: float
     validation_accuracy: float
     """Both in evaluation mode after the last step; NaN where the loss became non-finite."""
@@ -170,6 +172,7 @@ def _train(job: RunJob, recipe: Recipe, data: ImageData) -> RunRecord:
         grad_norms_clipped=columns[2],
         rates=np.array(rates[: len(rows)]),
         layer_norms=layer_norms,
+        run_dir=watcher.run_dir,
         validation_loss=quality[0],
         validation_accuracy=quality[1],
     )

@@ -60,6 +60,11 @@ class Results:
         pair = self.values(first, quantity), self.values(second, quantity)
         return difference(*pair) if np.isfinite(pair).all() else None
 
+    def gap_of(self, recipe: str, first: Quantity, second: Quantity) -> Interval | None:
+        """Mean of `first - second` in the same runs, or None where one has no finite value."""
+        pair = self.values(recipe, first), self.values(recipe, second)
+        return difference(*pair) if np.isfinite(pair).all() else None
+
     def ranking(self, quantity: Quantity, recipes: Sequence[str] = CORRECTED) -> list[str]:
         """`recipes` from the smallest mean of `quantity` to the largest, the non-finite last."""
 
@@ -68,6 +73,21 @@ class Results:
             return math.inf if mean is None else mean.mean
 
         return sorted(recipes, key=place)
+
+    def break_losses(self, recipe: str, factor: float) -> list[float] | None:
+        """Final losses of the break test, or None where a seed did not come to its end."""
+        records = self.breaking[recipe, factor]
+        losses = [record.final_loss for record in records if record.is_complete]
+        return losses if len(losses) == len(records) else None
+
+    def best_factor(self, recipe: str) -> float | None:
+        """The factor on the rate with the lowest mean final loss, of those every seed survived."""
+        means = {
+            factor: sum(losses) / len(losses)
+            for factor in self.factors
+            if (losses := self.break_losses(recipe, factor))
+        }
+        return min(means, key=means.__getitem__, default=None)
 
     def num_converged(self, recipe: str, factor: float) -> int:
         """Seeds whose run of the break test converged."""
@@ -107,9 +127,54 @@ def tail_ratio(norms: Floats) -> float:
     return float(np.percentile(norms, 95)) / median if median > 0 else math.nan
 
 
-def clipped_share(record: RunRecord, max_norm: float = 1.0) -> float:
-    """Share of steps whose norm before clipping was above `max_norm`."""
-    return float((~(record.grad_norms <= max_norm)).mean())
+def first_epoch_loss(record: RunRecord) -> float:
+    """Mean training loss over the first epoch."""
+    return record.first_epoch_loss
+
+
+def final_loss(record: RunRecord) -> float:
+    """Mean training loss over the run's last part."""
+    return record.final_loss
+
+
+def validation_loss(record: RunRecord) -> float:
+    """Loss on the test images after the run."""
+    return record.validation_loss
+
+
+def accuracy_percent(record: RunRecord) -> float:
+    """Accuracy on the test images after the run."""
+    return 100 * record.validation_accuracy
+
+
+def spread_before(record: RunRecord) -> float:
+    """Spread of the gradient norm before clipping."""
+    return log_spread(record.grad_norms)
+
+
+def spread_after(record: RunRecord) -> float:
+    """Spread of the gradient norm after clipping, as the lesson logs it."""
+    return log_spread(record.grad_norms_clipped)
+
+
+def jitter_before(record: RunRecord) -> float:
+    """Step-to-step spread of the gradient norm before clipping."""
+    return log_jitter(record.grad_norms)
+
+
+def tail_before(record: RunRecord) -> float:
+    """95th percentile over median of the norm before clipping."""
+    return tail_ratio(record.grad_norms)
+
+
+def tail_after(record: RunRecord) -> float:
+    """95th percentile over median of the norm after clipping."""
+    return tail_ratio(record.grad_norms_clipped)
+
+
+def clipped_percent(record: RunRecord) -> float:
+    """Steps whose norm before clipping was above 1, the lesson's threshold."""
+    return 100 * float((~(record.grad_norms <= 1.0)).mean())
 
 
 def _logs(norms: Floats) -> Floats:

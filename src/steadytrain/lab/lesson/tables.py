@@ -10,12 +10,17 @@ from steadytrain.lab.lesson.one_run import RunRecord
 from steadytrain.lab.lesson.recipes import RECIPES
 from steadytrain.lab.lesson.results import (
     CONVERGED_SHARE,
-    Quantity,
     Results,
-    clipped_share,
-    log_jitter,
-    log_spread,
-    tail_ratio,
+    accuracy_percent,
+    clipped_percent,
+    final_loss,
+    first_epoch_loss,
+    jitter_before,
+    spread_after,
+    spread_before,
+    tail_after,
+    tail_before,
+    validation_loss,
 )
 
 
@@ -41,12 +46,7 @@ def finite(value: float) -> float | None:
 
 
 def _outcomes(results: Results) -> Table:
-    quantities: tuple[Quantity, ...] = (
-        lambda record: record.first_epoch_loss,
-        lambda record: record.final_loss,
-        lambda record: record.validation_loss,
-        lambda record: 100 * record.validation_accuracy,
-    )
+    quantities = (first_epoch_loss, final_loss, validation_loss, accuracy_percent)
     rows = tuple(
         (recipe, *(shown(results.mean(recipe, quantity)) for quantity in quantities))
         for recipe in RECIPES
@@ -69,13 +69,13 @@ def _outcomes(results: Results) -> Table:
 
 
 def _gradient_spread(results: Results) -> Table:
-    quantities: tuple[Quantity, ...] = (
-        lambda record: log_spread(record.grad_norms),
-        lambda record: log_spread(record.grad_norms_clipped),
-        lambda record: log_jitter(record.grad_norms),
-        lambda record: tail_ratio(record.grad_norms),
-        lambda record: tail_ratio(record.grad_norms_clipped),
-        lambda record: 100 * clipped_share(record),
+    quantities = (
+        spread_before,
+        spread_after,
+        jitter_before,
+        tail_before,
+        tail_after,
+        clipped_percent,
     )
     rows = tuple(
         (recipe, *(shown(results.mean(recipe, quantity)) for quantity in quantities))

@@ -42,6 +42,11 @@ class Watcher:
         if self._watch is not None:
             self._watch.close()
 
+    @property
+    def run_dir(self) -> Path | None:
+        """Where the watched run is; None where nothing is watched."""
+        return None if self._watch is None else Path(self._watch.run_dir)
+
     def clip_grad_norm_(self, max_norm: float) -> Tensor:
         """The gradients' total norm is at most `max_norm` afterwards; returns it as it was."""
         if self._watch is not None:
