@@ -103,14 +103,18 @@ def _factory(module: ModuleType, path: Path, name: str) -> Callable[[int], Progr
         ]
         raise UnknownNameError.build(f"function in {path}", name, own)
     if not callable(found):
-        msg = f"{path}:{name} is a {type(found).__name__}, expected a function"
+        msg = f"{path}:{name}: found {type(found).__name__} there, expected a function"
         raise ProgramError(f"{msg}: write def {name}(seed): return steadytrain.Program(...).")
     return _takes_seed(found)
 
 
 def _takes_seed(factory: Callable[..., Any]) -> Callable[[int], Program]:
     try:
-        inspect.signature(factory).bind(0)
+        signature = inspect.signature(factory)
+    except ValueError:  # some callables of C have none
+        return factory
+    try:
+        signature.bind(0)
     except TypeError:
         return _Seedless(factory)
     return factory

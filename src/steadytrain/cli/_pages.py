@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+from itertools import pairwise
 from textwrap import dedent, indent
+from typing import Any, cast
 
+from steadytrain.core.causes import CauseInfo
 from steadytrain.core.rule import RuleInfo
 from steadytrain.core.stats import Stat
 
@@ -48,11 +53,34 @@ def stat_page(stat: Stat) -> str:
     return "\n\n".join([f"# {stat.name}", stat.meaning, "\n".join(f"- {f}" for f in facts)]) + "\n"
 
 
+def cause_page(cause: CauseInfo) -> str:
+    """What a cause is."""
+    return f"# {cause.name}\n\n`{cause.code}` · cause\n\n{cause.meaning}\n"
+
+
 def _options(info: RuleInfo) -> str:
     if not info.options:
         return "None."
-    rows = "\n".join(f"{name} = {value!r}" for name, value in info.options.items())
-    return _code(f"[tool.steadytrain.rules.{info.name}]\n{rows}".replace("True", "true"))
+    meanings = _meanings(info.rule)
+    listed = [
+        f"- `{name} = {value!r}` {' '.join(meanings.get(name, '').split())}"
+        for name, value in info.options.items()
+    ]
+    return "\n".join([f"In `[tool.steadytrain.rules.{info.name}]`:", "", *listed])
+
+
+def _meanings(options: type[Any]) -> dict[str, str]:
+    """The string under each field of a dataclass, which says what the field means."""
+    body = cast("ast.ClassDef", ast.parse(dedent(inspect.getsource(options))).body[0]).body
+    return {
+        field.target.id: text.value.value
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
 
 
 def _list(names: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +20,7 @@ def command(*, as_json: bool) -> None:
 
     A rule is `preview` until its recall and its false alarms over the fault lab are committed.
     """
+    from steadytrain.cli._vocabulary import rule_document
     from steadytrain.engine import broken_rules, known_rules
 
     for broken in broken_rules():
@@ -29,18 +30,6 @@ def command(*, as_json: bool) -> None:
         print_json({"rules": [rule_document(info) for info in infos]})
     else:
         _print_table(infos)
-
-
-def rule_document(info: RuleInfo) -> dict[str, Any]:
-    """What is known about a rule, as JSON's own types; its sections not included."""
-    return {
-        "name": info.name,
-        "code": info.code,
-        "status": info.status,
-        "summary": info.summary,
-        "causes": list(info.causes),
-        "options": info.options,
-    }
 
 
 def _print_table(infos: list[RuleInfo]) -> None:

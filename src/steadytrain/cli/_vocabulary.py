@@ -1,0 +1,75 @@
+"""Every name that `steadytrain explain` knows, with its page and its document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from steadytrain.cli._pages import cause_page, rule_page, stat_page
+from steadytrain.core.causes import CAUSES, CauseInfo
+from steadytrain.core.errors import UnknownNameError
+from steadytrain.core.rule import RuleInfo
+from steadytrain.core.stats import STATS, Stat
+from steadytrain.engine import known_rules
+
+Entry = tuple[dict[str, Any], str]
+"""What is known of a name: a JSON document, and a page of Markdown."""
+
+
+def look_up(name: str) -> list[Entry]:
+    """What is known of the rule, cause and statistic called `name`, by its name or code.
+
+    A rule and the cause it nominates may share a name: both are meant then.
+
+    Raises:
+        UnknownNameError: nothing is called so.
+    """
+    vocabularies = (_rules(), _causes(), _statistics())
+    spellings = {name, name.lower(), name.upper(), name.replace("_", "-"), name.replace("-", "_")}
+    found = [words[spelling]() for words in vocabularies for spelling in spellings & words.keys()]
+    if not found:
+        known = {word for words in vocabularies for word in words}
+        raise UnknownNameError.build("rule, cause or statistic", name, known)
+    return found
+
+
+def rule_document(info: RuleInfo) -> dict[str, Any]:
+    """What is known about a rule, as JSON's own types; its sections not included."""
+    return {
+        "name": info.name,
+        "code": info.code,
+        "status": info.status,
+        "summary": info.summary,
+        "causes": list(info.causes),
+        "options": info.options,
+    }
+
+
+def _rules() -> dict[str, Callable[[], Entry]]:
+    entries: dict[str, Callable[[], Entry]] = {}
+    for info in known_rules().values():
+        entries[info.name] = entries[info.code] = partial(_rule_entry, info)
+    return entries
+
+
+def _causes() -> dict[str, Callable[[], Entry]]:
+    return {cause.name: partial(_cause_entry, cause) for cause in CAUSES.values()}
+
+
+def _statistics() -> dict[str, Callable[[], Entry]]:
+    return {stat.name: partial(_stat_entry, stat) for stat in STATS.values()}
+
+
+def _rule_entry(info: RuleInfo) -> Entry:
+    document = {"kind": "rule", **rule_document(info), "sections": info.sections}
+    return document, rule_page(info)
+
+
+def _cause_entry(cause: CauseInfo) -> Entry:
+    return {"kind": "cause", **asdict(cause)}, cause_page(cause)
+
+
+def _stat_entry(stat: Stat) -> Entry:
+    return {"kind": "statistic", **asdict(stat)}, stat_page(stat)
