@@ -1,5 +1,7 @@
 """Schedules are clamped, start between zero and the peak, and never rise after it."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -26,8 +28,8 @@ def test_the_first_step_is_above_zero_and_below_the_peak(make, warmup, length, r
 def test_the_rate_rises_to_the_peak_and_never_after_it(make, warmup, length, ratio):
     schedule = make(warmup_steps=warmup, total_steps=warmup + length, min_ratio=ratio)
     rates = [schedule(step) for step in range(warmup + length + 50)]
-    assert all(a < b for a, b in zip(rates[:warmup], rates[1 : warmup + 1], strict=True))
-    assert all(a >= b for a, b in zip(rates[warmup:], rates[warmup + 1 :], strict=False))
+    assert all(a < b for a, b in pairwise(rates[: warmup + 1]))
+    assert all(a >= b for a, b in pairwise(rates[warmup:]))
 
 
 @given(factories, warmups, lengths, ratios, st.integers(0, 10**12))

@@ -1,0 +1,194 @@
+"""The training loop: step, log, validate, save, until the steps are done or somebody stops it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from steadytrain.core.action import Event, EventKind
+from steadytrain.core.errors import ProgramError
+from steadytrain.core.finding import Evidence
+from steadytrain.core.program import Program
+from steadytrain.training.checkpoints import Checkpoints
+from steadytrain.training.interrupt import CtrlC
+from steadytrain.training.microbatches import Microbatches
+from steadytrain.training.progress import Display
+from steadytrain.training.record import Record
+from steadytrain.training.rng import RandomSources
+from steadytrain.training.snapshot import capture
+from steadytrain.training.stepping import make_step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """When the loop does what, in steps; None never."""
+
+    steps: int
+    validate_every: int | None
+    checkpoint_every: int | None
+
+
+class Loop:
+    """Trains a program and tells the record what happened.
+
+    Args:
+        program: changed in place.
+        record: the watch, or a bare record.
+        rhythm: the total of finished steps wanted, and the periods.
+        checkpoints: where to save, if anywhere.
+        microbatches: the data, standing where the program stands.
+        sources: the random sources to save, and to protect from the validation.
+        display: what a person sees.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        record: Record,
+        rhythm: Rhythm,
+        *,
+        checkpoints: Checkpoints | None,
+        microbatches: Microbatches,
+        sources: RandomSources,
+        display: Display,
+    ) -> None:
+        self.events: list[Event] = []
+        self.metrics: dict[str, float] = {}
+        self._program = program
+        self._record = record
+        self._rhythm = rhythm
+        self._checkpoints = checkpoints
+        self._microbatches = microbatches
+        self._sources = sources
+        self._display = display
+        self._loss: torch.Tensor | None = None
+        self._validated_at = self._saved_at = program.step
+        self._can_save = True
+
+    def run(self) -> bool:
+        """The program has finished its steps, or was stopped; returns whether it was stopped.
+
+        What the user's code raises goes on upwards, after an event that says so.
+        """
+        first, began = self._program.step, time.monotonic()
+        with CtrlC() as ctrl_c:
+            try:
+                interrupted = self._run(ctrl_c)
+            except BaseException as error:
+                interrupted = True
+                first_line = str(error).partition("\n")[0]
+                self._note("stop", f"{type(error).__name__}: {first_line}".removesuffix(": "))
+                if ctrl_c.requested or not isinstance(error, KeyboardInterrupt):
+                    raise
+            finally:
+                self._measure(first, time.monotonic() - began)
+        return interrupted
+
+    def add_event(
+        self, kind: EventKind, reason: str, evidence: dict[str, Evidence] | None = None
+    ) -> None:
+        """The event is part of the run, and said to whoever is looking."""
+        self._note(kind, reason, evidence)
+        self._display.say(reason)
+
+    def _run(self, ctrl_c: CtrlC) -> bool:
+        program, rhythm = self._program, self._rhythm
+        do_step = make_step(program, self._record, device_of(program))
+        while program.step < rhythm.steps and not ctrl_c.requested:
+            finished = program.step
+            self._loss = do_step(self._microbatches)
+            program.step = finished + 1
+            self._record.log(loss=self._loss)
+            if _is_due(program.step, rhythm.validate_every):
+                self._validate()
+            if _is_due(program.step, rhythm.checkpoint_every):
+                self._save()
+            self._display.update(program, self._record.history)
+        stopped = program.step < rhythm.steps
+        if stopped:
+            self.add_event("stop", f"stopped by Ctrl-C after {program.step} steps")
+        elif self._validated_at < program.step:
+            self._validate()
+        if rhythm.checkpoint_every is not None and self._saved_at < program.step:
+            self._save()
+        return stopped
+
+    def _validate(self) -> None:
+        """The metric is logged; the random sources are put back, so looking changes nothing."""
+        program = self._program
+        if program.metric_fn is None:
+            return
+        state = self._sources.capture()
+        value = metric(program.metric_fn, program)
+        self._sources.restore(state)
+        self._validated_at = program.step
+        self.metrics["validation_metric"] = value
+        self._record.log(validation_metric=value)
+
+    def _save(self) -> None:
+        """The step is on disk to be resumed; a disk that refuses costs a warning, not the run."""
+        if self._checkpoints is None:
+            return
+        self._record.flush()
+        state = capture(self._program, self._microbatches, self._sources)
+        try:
+            self._checkpoints.save(self._program.step, state)
+            self._saved_at = self._program.step
+            self._can_save = True
+        except OSError as error:
+            if self._can_save:
+                warnings.warn(_not_saved(self._program.step, error), RuntimeWarning, stacklevel=2)
+            self._can_save = False
+
+    def _note(
+        self, kind: EventKind, reason: str, evidence: dict[str, Evidence] | None = None
+    ) -> None:
+        event = Event(step=self._program.step, kind=kind, reason=reason, evidence=evidence or {})
+        self.events.append(event)
+        self._record.add_event(event)
+
+    def _measure(self, first: int, seconds: float) -> None:
+        if self._loss is not None:
+            self.metrics["loss"] = float(self._loss)
+        self.metrics["steps"] = float(self._program.step)
+        self.metrics["seconds"] = seconds
+        self.metrics["steps_per_second"] = (self._program.step - first) / max(seconds, 1e-9)
+
+
+def metric(metric_fn: Callable[..., object], program: Program) -> float:
+    """What the user's metric says, as a number.
+
+    Raises:
+        ProgramError: it is none.
+    """
+    value = metric_fn(program.model, program.validation)
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        value = value.item()
+    try:
+        return float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError):
+        raise ProgramError(
+            f"Program.metric_fn returned a {type(value).__name__}, expected one number, higher "
+            "is better: return the accuracy, or the loss with its sign turned."
+        ) from None
+
+
+def device_of(program: Program) -> torch.device:
+    """Where the model's first parameter is: the device to autocast on."""
+    return next(iter(program.model.parameters())).device
+
+
+def _is_due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0
+
+
+def _not_saved(step: int, error: OSError) -> str:
+    return (
+        f"the checkpoint of step {step} could not be written ({error}); the earlier ones are as "
+        "they were. Training goes on, and the next one is tried at its time. Free some space or "
+        "check the directory."
+    )

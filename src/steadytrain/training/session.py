@@ -1,0 +1,154 @@
+"""`train`: checks what was asked, opens the record, resumes, runs the loop and closes it all."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from steadytrain.core.program import Program
+from steadytrain.core.rule import Rule
+from steadytrain.training.checkpoints import Checkpoints, Loaded
+from steadytrain.training.loop import Loop, Rhythm, device_of
+from steadytrain.training.microbatches import Microbatches
+from steadytrain.training.portable import encode
+from steadytrain.training.progress import make_display
+from steadytrain.training.record import BareRecord, Record
+from steadytrain.training.request import check_request
+from steadytrain.training.rng import RandomSources
+from steadytrain.training.run import Run
+from steadytrain.training.snapshot import capture, restore
+from steadytrain.training.stepping import provide_scaler
+
+
+def train(
+    program: Program,
+    steps: int,
+    *,
+    run_dir: str | os.PathLike[str] | None = None,
+    watch: bool = True,
+    checkpoint_every: int | None = None,
+    validate_every: int | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    rules: Sequence[Rule] | None = None,
+    every: int = 10,
+    name: str | None = None,
+) -> Run:
+    """The program has finished `steps` optimizer steps, and what happened is in the `Run`.
+
+    One step: microbatches, forward, backward, unscale, clip, step, zero_grad, schedule, log.
+    With a `step_fn` the step is the user's own. The loop never touches train/eval modes, and
+    putting the random sources back after `metric_fn` makes validation change nothing.
+
+    Ctrl-C ends the run after the step that is under way: the `Run` comes back with
+    `interrupted=True`. A second one raises `KeyboardInterrupt` at once. Whatever ends the run,
+    its directory is closed and readable.
+
+    Args:
+        program: trained in place.
+        steps: finished steps wanted in all; a resumed program does what is missing.
+        run_dir: where the run is written; nothing is written if None.
+        watch: False measures the loss only, and writes checkpoints only.
+        checkpoint_every: steps between checkpoints; the last step is saved too. Two are kept.
+        validate_every: steps between calls of `metric_fn`; it is called after the last step too.
+        resume: go on from the newest whole checkpoint in `run_dir`, bit for bit: model,
+            optimizer, schedule, scaler, random sources, place in the data, and what in `extra`
+            has a `state_dict`. Starts from step 0 where there is none. The optimizer's settings
+            are the checkpoint's.
+        progress: a bar on a terminal.
+        rules: what judges the run; every rule if None.
+        every: steps between sampled activations.
+        name: the run's name in reports.
+
+    Raises:
+        UsageError: an option cannot mean what was given, or `run_dir` holds a run.
+        ProgramError: no data, a loss that is no scalar, state that cannot be saved.
+        StoreError: every checkpoint is damaged.
+    """
+    rhythm = Rhythm(steps=steps, validate_every=validate_every, checkpoint_every=checkpoint_every)
+    directory = None if run_dir is None else Path(run_dir)
+    check_request(program, rhythm, directory, resume=resume)
+    provide_scaler(program, device_of(program))
+    sources = RandomSources.of(program.model, program.batches)
+    microbatches = Microbatches(program.batches, sources, resumable=checkpoint_every is not None)
+    checkpoints = None if directory is None else Checkpoints(directory)
+    loaded = checkpoints.load_newest() if checkpoints and resume else None
+    changed: list[str] = []
+    if loaded:
+        changed = restore(program, loaded.state, microbatches, sources)
+    elif checkpoint_every is not None:
+        encode(capture(program, microbatches, sources), "the program's state")
+    if watch:
+        record = open_watch(program, directory, rules=rules, every=every, name=name)
+    else:
+        record = BareRecord(program, rules)
+    display = make_display(progress, program.step, steps)
+    loop = Loop(
+        program,
+        record,
+        rhythm,
+        checkpoints=checkpoints,
+        microbatches=microbatches,
+        sources=sources,
+        display=display,
+    )
+    try:
+        if resume:
+            announce(loop, loaded, changed, directory)
+        interrupted = loop.run()
+        display.update(program, record.history, last=True)
+    finally:
+        record.close()
+        display.close()
+    return Run(
+        history=record.history,
+        events=loop.events,
+        metrics=loop.metrics,
+        run_dir=getattr(record, "run_dir", None) or directory,
+        program=program,
+        interrupted=interrupted,
+        _findings=record.findings(),
+    )
+
+
+def open_watch(
+    program: Program,
+    run_dir: Path | None,
+    *,
+    rules: Sequence[Rule] | None,
+    every: int,
+    name: str | None,
+) -> Record:
+    """A watch on every optimizer of the program, that counts on from its finished steps."""
+    others = [o for o in program.extra.values() if isinstance(o, torch.optim.Optimizer)]
+    from steadytrain.watching import Watch
+
+    return Watch(
+        program.model,
+        [program.optimizer, *(o for o in others if o is not program.optimizer)],
+        run_dir=run_dir,
+        every=every,
+        scaler=program.scaler,
+        rules=rules,
+        name=name,
+        first_step=program.step,
+    )
+
+
+def announce(loop: Loop, loaded: Loaded | None, changed: list[str], run_dir: Path | None) -> None:
+    """The run says where it goes on from, and warns of what a person would not expect."""
+    if loaded is None:
+        loop.add_event("resume", f"no checkpoint in {run_dir}: started from step 0")
+        return
+    evidence = {"checkpoint": loaded.path.name, "passed_over": list(loaded.damaged)}
+    loop.add_event("resume", f"continued from {loaded.path.name}", evidence)
+    if loaded.damaged:
+        msg = f"newer checkpoints are damaged and were passed over: {'; '.join(loaded.damaged)}"
+        warnings.warn(f"{msg}. Continued from {loaded.path.name}.", RuntimeWarning, stacklevel=3)
+    if changed:
+        msg = f"the optimizer goes on with the checkpoint's settings: {', '.join(changed)}"
+        warnings.warn(f"{msg}. Change them after resuming.", RuntimeWarning, stacklevel=3)
