@@ -6,10 +6,13 @@ Stage: before clipping. Cost: the pass torch's own `clip_grad_norm_` makes, no s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils import _foreach_utils
+
+from steadytrain.probes.foreach import SMALL, gathered, is_uniform, l2_norms
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -20,26 +23,19 @@ def torch_norms(grads: Sequence[Tensor]) -> Tensor:
     Shape: [len(grads)]. Dtype: the gradients' own, as in `torch.nn.utils.get_total_norm`.
     """
     if is_uniform(grads):
-        return torch.stack(torch._foreach_norm(list(grads), 2.0))
-    return torch.stack([norm.to(grads[0].device) for norm in _grouped(grads)])
-
-
-def _grouped(grads: Sequence[Tensor]) -> list[Tensor]:
-    """Norms in the order of torch's grouping by device and dtype."""
+        return torch.stack(l2_norms(grads))
     norms: list[Tensor] = []
-    grouped = _foreach_utils._group_tensors_by_device_and_dtype([list(grads)])
-    for (device, _), ([tensors], _) in grouped.items():
+    for (device, _), ([tensors], _) in _grouped(grads).items():
         if _foreach_utils._has_foreach_support(tensors, device):
-            norms.extend(torch._foreach_norm(tensors, 2.0))
+            norms.extend(l2_norms(tensors))
         else:
-            norms.extend(torch.linalg.vector_norm(g, 2.0) for g in tensors)
-    return norms
+            norms.extend(torch.linalg.vector_norm(grad, 2.0) for grad in tensors)
+    return torch.stack([norm.to(grads[0].device) for norm in norms])
 
 
-def is_uniform(grads: Sequence[Tensor]) -> bool:
-    """Whether all gradients share one device and dtype, so that one pass takes them all."""
-    first = grads[0]
-    return all(g.dtype is first.dtype and g.device == first.device for g in grads)
+def _grouped(grads: Sequence[Tensor]) -> Any:
+    """The gradients by device and dtype, in the order in which torch's clip takes them."""
+    return _foreach_utils._group_tensors_by_device_and_dtype([list(grads)])
 
 
 def measured_norms(grads: Sequence[Tensor]) -> Tensor:
@@ -53,7 +49,7 @@ def measured_norms(grads: Sequence[Tensor]) -> Tensor:
     try:
         if is_uniform(grads):
             dtype = torch.float32 if grads[0].dtype in _HALF else None
-            return _widened(torch.stack(torch._foreach_norm(list(grads), 2.0, dtype=dtype)))
+            return _widened(torch.stack(l2_norms(grads, dtype)))
     except (RuntimeError, TypeError, NotImplementedError):
         pass  # a sparse or exotic tensor among them: one by one below
     device = grads[0].device
@@ -88,23 +84,40 @@ def element_statistics(grads: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """The largest magnitude and the share of zeros of every gradient: [len(grads)] each.
 
     Cost: two passes over the gradients, so on sampled steps only. The magnitude is NaN where
-    the gradient holds one.
+    the gradient holds one, and both where the gradient has no elements here.
     """
-    largest: list[Tensor] = []
-    zeros: list[Tensor] = []
     device = grads[0].device
-    for grad in grads:
-        values = dense_values(grad)
-        if values is None or values.numel() == 0:
-            largest.append(torch.full((), float("nan"), device=device))
-            zeros.append(largest[-1])
-            continue
-        values = torch.view_as_real(values) if values.is_complex() else values
-        low, high = torch.aminmax(values)
-        largest.append(_widened(torch.maximum(-low, high)).to(device))
-        filled = torch.count_nonzero(values) / grad.numel()
-        zeros.append((1.0 - filled / (2.0 if grad.is_complex() else 1.0)).float().to(device))
-    return torch.stack(largest), torch.stack(zeros)
+    largest = torch.full((len(grads),), float("nan"), device=device)
+    zeros = largest.clone()
+    parts = [dense_values(grad) for grad in grads]
+    usable = [place for place, part in enumerate(parts) if part is not None and part.numel()]
+    tensors = [_as_real(part) for part in parts if part is not None and part.numel()]
+    if not tensors:
+        return largest, zeros
+    alone = list(range(len(tensors)))
+    if is_uniform(tensors):
+        for places, elements, offsets in gathered(tensors):
+            magnitudes = elements.abs()
+            where = torch.tensor([usable[place] for place in places], device=device)
+            counts = offsets.diff()
+            largest[where] = _segments(magnitudes, "max", offsets).float()
+            zeros[where] = _segments((magnitudes == 0).float(), "sum", offsets) / counts
+        alone = [place for place in alone if tensors[place].numel() > SMALL]
+    for place in alone:
+        low, high = torch.aminmax(tensors[place])
+        largest[usable[place]] = torch.maximum(-low, high)
+        filled = torch.count_nonzero(tensors[place])
+        zeros[usable[place]] = 1.0 - filled / tensors[place].numel()
+    return largest, zeros
+
+
+def _segments(values: Tensor, reduce: str, offsets: Tensor) -> Tensor:
+    values = values if values.dtype is torch.float64 else values.float()
+    return torch.segment_reduce(values, reduce, offsets=offsets, unsafe=True)
+
+
+def _as_real(values: Tensor) -> Tensor:
+    return torch.view_as_real(values) if values.is_complex() else values
 
 
 def count_nonfinite(tensors: Sequence[Tensor]) -> Tensor:
@@ -125,6 +138,6 @@ def wide_norms(tensors: Sequence[Tensor]) -> Tensor:
         if values is None:
             norms.append(torch.full((), float("nan"), dtype=torch.float64))
             continue
-        values = torch.view_as_real(values) if values.is_complex() else values
+        values = _as_real(values)
         norms.append(torch.linalg.vector_norm(values.double()).cpu())
     return torch.stack(norms)

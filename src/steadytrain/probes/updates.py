@@ -19,6 +19,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from steadytrain.probes.foreach import l2_norms
+
 MIN_BUDGET: Final = 262_144
 """Elements sampled at least, so that small models are measured whole (2 MB)."""
 
@@ -32,7 +34,7 @@ class Sample:
 
     sites: tuple[int, ...]
     params: tuple[Tensor, ...]
-    pointers: tuple[int, ...]
+    pointers: list[int]
     views: tuple[Tensor, ...]
     offsets: Tensor
     scale: Tensor
@@ -94,7 +96,7 @@ def make_sample(params: Sequence[Tensor], sites: Sequence[int], cap: int) -> Sam
     return Sample(
         sites=tuple(sites),
         params=tuple(params),
-        pointers=tuple(param.data_ptr() for param in params),
+        pointers=[param.data_ptr() for param in params],
         views=tuple(views),
         offsets=bounds.to(device),
         scale=torch.tensor(scale, dtype=dtype, device=device),
@@ -106,8 +108,7 @@ def make_sample(params: Sequence[Tensor], sites: Sequence[int], cap: int) -> Sam
 
 def is_current(sample: Sample) -> bool:
     """Whether the parameters still live where the views look."""
-    pointers = sample.pointers
-    return all(p.data_ptr() == at for p, at in zip(sample.params, pointers, strict=True))
+    return [param.data_ptr() for param in sample.params] == sample.pointers
 
 
 def remember(sample: Sample) -> None:
@@ -158,5 +159,5 @@ def _make_exact(param_norm: Tensor, sample: Sample) -> None:
     for dtype, places in by_dtype.items():
         wide = torch.float32 if dtype in (torch.float16, torch.bfloat16) else None
         tensors = [sample.params[place].detach() for place in places]
-        exact = torch.stack(torch._foreach_norm(tensors, 2.0, dtype=wide)).to(param_norm.dtype)
+        exact = torch.stack(l2_norms(tensors, wide)).to(param_norm.dtype)
         param_norm[torch.tensor(places, device=param_norm.device)] = exact

@@ -61,6 +61,17 @@ class Alarm:
         if first <= self._steps < first + MAX_STEPS:
             self.look(params, places)
 
+    def look_late(self) -> None:
+        """On a device, rows that came to the host were not finite: look at what is there now."""
+        places = [i for i, p in enumerate(self._sites.params) if is_measurable(p)]
+        params = [self._sites.params[place] for place in places]
+        if not params or params[0].device.type == "cpu":
+            return
+        self._steps += 1
+        if self._steps <= MAX_STEPS:
+            with_grads = [(p, i) for p, i in zip(params, places, strict=True) if p.grad is not None]
+            self.look([p for p, _ in with_grads], [i for _, i in with_grads])
+
     def look(self, params: Sequence[Tensor], places: Sequence[int]) -> None:
         """Everything that tells where the non-finite values come from is in the row."""
         grads = [param.grad for param in params if param.grad is not None]

@@ -8,6 +8,7 @@ from that pass. On a CPU the multiplication is left out where the factor is 1: x
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -15,18 +16,13 @@ from torch.nn.utils import clip_grads_with_norm_
 
 from steadytrain.probes.gradients import torch_norms
 
+_LAYOUT = attrgetter("layout")
+
 
 def shares_pass(grads: Sequence[Tensor], norm_type: float, foreach: bool | None) -> bool:
     """Whether torch's clip would take exactly the pass that `norms_and_total` takes."""
-    return (
-        bool(grads)
-        and float(norm_type) == 2.0
-        and foreach is not False
-        and all(
-            type(grad) is Tensor and grad.layout is torch.strided and not grad.is_complex()
-            for grad in grads
-        )
-    )
+    plain = set(map(type, grads)) == {Tensor} and set(map(_LAYOUT, grads)) == {torch.strided}
+    return plain and float(norm_type) == 2.0 and foreach is not False
 
 
 def norms_and_total(grads: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

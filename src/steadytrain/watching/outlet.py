@@ -20,6 +20,7 @@ from steadytrain.core.rule import Rule
 from steadytrain.core.stats import STATS
 from steadytrain.engine import Judge
 from steadytrain.probes import memory
+from steadytrain.store.writer import RunWriter
 from steadytrain.watching.rows import Entry, Row, Table
 from steadytrain.watching.sites import ParameterSites
 
@@ -57,7 +58,7 @@ class Outlet:
         self.findings: list[Finding] = []
         self.closed = False
         self._judge = Judge(rules)
-        self._writer = None if run_dir is None else _open(run_dir, meta)
+        self._writer = None if run_dir is None else RunWriter(Path(run_dir), meta=meta)
         if self._writer is not None:
             self._writer.add_sites("parameter", sites.names)
         self._written = len(sites.names)
@@ -79,27 +80,39 @@ class Outlet:
         if not self.closed:
             self._pending.append(Entry(step, stat, value, sites))
 
-    def row_complete(self) -> None:
-        """No measurement of the rows until now is to come: flush if it is time."""
+    def row_complete(self) -> set[int]:
+        """No measurement of the rows until now is to come: flush if it is time.
+
+        Returns:
+            The steps that turned out to have had non-finite gradients.
+        """
         self._rows += 1
         late = monotonic() - self._last_flush > MAX_FLUSH_SECONDS
         if self._rows > self._flush_every or (late and self._rows > 1):
-            self.flush()
+            return self.flush()
+        return set()
 
-    def flush(self) -> None:
-        """What waits is in the history, judged, and on disk."""
+    def flush(self) -> set[int]:
+        """What waits is in the history, judged, and on disk.
+
+        Returns:
+            The steps that turned out to have had non-finite gradients.
+        """
+        bad_steps: set[int] = set()
         entries, self._pending = self._pending, []
         self._rows, self._last_flush = 0, monotonic()
         if entries:
             self._measure_memory(entries)
             self._grow()
             sizes = np.array([param_size(p) for p in self._sites.params], dtype=np.float64)
-            for row in Table(entries, sizes).rows():
+            table = Table(entries, sizes)
+            bad_steps = table.bad_steps
+            for row in table.rows():
                 self._put(row)
             for finding in self._judge.update(self.history):
                 self._found(finding)
-        if self._writer is not None:
-            self._writer.flush()
+        self._write()
+        return bad_steps
 
     def add_event(self, event: Event) -> None:
         """The event is on disk with the next flush."""
@@ -157,6 +170,14 @@ class Outlet:
         if self._writer is not None:
             self._writer.add_finding(finding)
 
+    def _write(self) -> None:
+        if self._writer is None:
+            return
+        try:
+            self._writer.flush()
+        except Warning as warning:  # the user turned warnings into errors: not inside a step
+            LOG.warning(str(warning))
+
     def _measure_memory(self, entries: list[Entry]) -> None:
         step = max(entry.step for entry in entries)
         entries.append(Entry(step, "memory_bytes", memory.resident_bytes()))
@@ -194,12 +215,6 @@ class Outlet:
         if name not in self._warned:
             self._warned.add(name)
             LOG.warning(message)
-
-
-def _open(run_dir, meta):
-    from steadytrain.store.writer import RunWriter
-
-    return RunWriter(Path(run_dir), meta=meta)
 
 
 def param_size(param: Tensor) -> int:

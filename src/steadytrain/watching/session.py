@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -28,19 +28,17 @@ from torch.nn.utils import clip_grad_norm_ as torch_clip_grad_norm_
 from steadytrain.core.action import Event
 from steadytrain.core.finding import Finding
 from steadytrain.core.history import History
-from steadytrain.probes.staleness import Sentinel, choose
 from steadytrain.watching import clipping
 from steadytrain.watching.alarm import Alarm
 from steadytrain.watching.callbacks import Callback
 from steadytrain.watching.clock import Clock
 from steadytrain.watching.forward import WatchedForward
-from steadytrain.watching.optimizers import WatchedOptimizer, gradient_entries
+from steadytrain.watching.measuring import Measuring
+from steadytrain.watching.optimizers import WatchedOptimizer
 from steadytrain.watching.outlet import Outlet
-from steadytrain.watching.scaling import Scaling, unscaled
-from steadytrain.watching.sites import ParameterSites, is_measurable
+from steadytrain.watching.scaling import Scaling
+from steadytrain.watching.sites import ParameterSites
 from steadytrain.watching.stepping import EVERYONE, Stepping
-
-HALF: Final = (torch.float16, torch.bfloat16)
 
 
 class Watch:
@@ -67,11 +65,10 @@ class Watch:
         self._clock = Clock()
         self._logged: set[str] = set()
         self._early: list[tuple[str, Tensor | float]] = []
-        self._in_optimizer: dict[int, bool] = {}
         self._sampling_row = -1
         self._forward = WatchedForward(models, self._boundary)
         self._alarm = Alarm(self._forward, sites, self._record)
-        self._sentinels = [[Sentinel(p) for p in choose(w.held())] for w in self._optimizers]
+        self._measuring = Measuring(sites, self._optimizers, scaling, self._record)
         self._handles: list[Any] = []
         self._attach()
 
@@ -200,7 +197,7 @@ class Watch:
                 watched.optimizer.register_step_pre_hook(Callback(before)),
                 watched.optimizer.register_step_post_hook(Callback(after)),
             ]
-            for sentinel in self._sentinels[owner]:
+            for sentinel in self._measuring.sentinels[owner]:
                 self._handles.append(sentinel.param.register_hook(Callback(sentinel.arrive)))
         self._sample_next_row()
 
@@ -227,7 +224,7 @@ class Watch:
                 self._open_row()
             watched = self._optimizers[owner]
             watched.remember()
-            self._record_rates(owner)
+            self._measuring.rates(owner)
             if any(callable(arg) for arg in (*args, *kwargs.values())):
                 self._stepping.inside_step.add(owner)  # gradients come in the closure
             else:
@@ -242,10 +239,8 @@ class Watch:
             if owner in self._stepping.inside_step:
                 self._stepping.inside_step.discard(owner)
                 self._collect_of(owner)
-            self._record_arrivals(owner)
-            deep = self._is_sampled(self._stepping.row)
-            for stat, value, sites in self._optimizers[owner].moved(low_precision=deep):
-                self._record(stat, value, sites)
+            self._measuring.arrivals(owner)
+            self._measuring.updates(owner, deep=self._is_sampled(self._stepping.row))
             if not self._stepping.stepped:
                 self._end_step()
             self._stepping.step(owner)
@@ -267,8 +262,10 @@ class Watch:
 
     def _open_row(self) -> None:
         self._close_row()
-        self._outlet.row_complete()
+        bad_steps = self._outlet.row_complete()
         self._stepping.open()
+        if bad_steps:
+            self._alarm.look_late()
         self._logged = {name for name, _ in self._early}
         for name, value in self._early:
             self._record(name, value)
@@ -278,7 +275,7 @@ class Watch:
             self._record("loss_scale", scale)
         if self._is_sampled(self._stepping.row):
             self._record("training_mode", self._forward.training_share())
-            self._record_held()
+            self._measuring.held()
 
     def _close_row(self) -> None:
         """What can be said of the row only now that it is over."""
@@ -299,45 +296,9 @@ class Watch:
             self._collect(self._optimizers[owner].with_grads(), None, owner)
             self._stepping.collected.add(owner)
 
-    def _collect(self, params: list[Tensor], norms: Tensor | None, owner: int) -> None:
-        index = self._sites.index
-        if norms is None or norms.dtype in HALF or any(id(p) not in index for p in params):
-            params = [p for p in params if is_measurable(p) and id(p) in index]
-            norms = None
-        grads = [param.grad for param in params if param.grad is not None]
-        if not grads:
-            return
-        places = [index[id(param)] for param in params]
-        inverse = None
-        if self._optimizers:
-            inverse = self._scaling.inverse(self._optimizers[owner].optimizer)
+    def _collect(self, params: Sequence[Tensor], norms: Tensor | None, owner: int) -> None:
         deep = self._is_sampled(self._stepping.row)
-        for stat, value in gradient_entries(grads, norms, deep=deep):
-            scaled = stat in ("grad_norm", "grad_max")
-            self._record(stat, unscaled(value, inverse) if scaled else value, places)
-            if stat == "grad_norm":
-                self._alarm.check(value, params, places, routine=self._scaling.known)
-
-    def _record_rates(self, owner: int) -> None:
-        rates = self._optimizers[owner].learning_rates()
-        prefix = f"optimizer{owner}." if len(self._optimizers) > 1 else ""
-        for group, rate in enumerate(rates):
-            self._record("learning_rate", rate, [f"{prefix}group{group}"])
-
-    def _record_arrivals(self, owner: int) -> None:
-        taken = [sentinel.take() for sentinel in self._sentinels[owner]]
-        if taken:
-            self._record("num_microbatches", float(max(arrivals for arrivals, _ in taken)))
-        stale = [flag.cpu() if flag.is_cpu else flag for _, flag in taken if flag is not None]
-        if stale:
-            self._record("stale_grad_fraction", torch.stack(stale).mean())
-
-    def _record_held(self) -> None:
-        held = self._sites.held()
-        if self._optimizers and held != self._in_optimizer:
-            self._in_optimizer = held
-            flags = torch.tensor([float(flag) for flag in held.values()])
-            self._record("in_optimizer", flags, list(held))
+        self._measuring.gradients(params, norms, owner, self._alarm, deep=deep)
 
     def _end_step(self) -> None:
         seconds, inside = self._clock.step_ended()

@@ -1,0 +1,108 @@
+"""What one optimizer step measures, into the current row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from steadytrain.probes.staleness import Sentinel, choose
+from steadytrain.watching.alarm import Alarm
+from steadytrain.watching.optimizers import WatchedOptimizer, gradient_entries
+from steadytrain.watching.scaling import Scaling, unscaled
+from steadytrain.watching.sites import ParameterSites, is_measurable
+
+_HALF: Final = (torch.float16, torch.bfloat16)
+
+
+class Measuring:
+    """Measures gradients, rates, updates and the arrival of gradients.
+
+    Args:
+        sites: every parameter.
+        optimizers: what is measured around, by owner.
+        scaling: what a loss scaler did to the gradients.
+        record: `record(stat, value, sites)` into the current row.
+    """
+
+    def __init__(
+        self,
+        sites: ParameterSites,
+        optimizers: Sequence[WatchedOptimizer],
+        scaling: Scaling,
+        record: Callable[..., None],
+    ) -> None:
+        self._sites = sites
+        self._optimizers = optimizers
+        self._scaling = scaling
+        self._record = record
+        self._in_optimizer: dict[int, bool] = {}
+        self.sentinels = [[Sentinel(p) for p in choose(w.held())] for w in optimizers]
+
+    def gradients(
+        self,
+        params: Sequence[Tensor],
+        norms: Tensor | None,
+        owner: int,
+        alarm: Alarm,
+        *,
+        deep: bool,
+    ) -> None:
+        """The gradients' statistics are in the row, unscaled; a non-finite one is looked into.
+
+        Args:
+            params: parameters that hold a gradient.
+            norms: the gradients' L2 norms where the clip has computed them.
+            owner: the optimizer whose scale they have.
+            alarm: looks into non-finite ones.
+            deep: also what costs passes of its own.
+        """
+        index = self._sites.index
+        places = [index.get(id(param), -1) for param in params]
+        if norms is None or norms.dtype in _HALF or -1 in places:
+            params = [p for p in params if is_measurable(p) and id(p) in index]
+            places = [index[id(param)] for param in params]
+            norms = None
+        grads = [param.grad for param in params if param.grad is not None]
+        if not grads:
+            return
+        inverse = None
+        if self._optimizers:
+            inverse = self._scaling.inverse(self._optimizers[owner].optimizer)
+        for stat, value in gradient_entries(grads, norms, deep=deep):
+            scaled = stat in ("grad_norm", "grad_max")
+            self._record(stat, unscaled(value, inverse) if scaled else value, places)
+            if stat == "grad_norm":
+                alarm.check(value, params, places, routine=self._scaling.known)
+
+    def rates(self, owner: int) -> None:
+        """The learning rate of each of the optimizer's groups is in the row."""
+        rates = self._optimizers[owner].learning_rates()
+        prefix = f"optimizer{owner}." if len(self._optimizers) > 1 else ""
+        for group, rate in enumerate(rates):
+            self._record("learning_rate", rate, [f"{prefix}group{group}"])
+
+    def updates(self, owner: int, *, deep: bool) -> None:
+        """Parameter norms and update norms of the optimizer's step are in the row."""
+        for stat, value, sites in self._optimizers[owner].moved(low_precision=deep):
+            self._record(stat, value, sites)
+
+    def arrivals(self, owner: int) -> None:
+        """How often gradients arrived since the last step, and whether old ones were cleared."""
+        taken = [sentinel.take() for sentinel in self.sentinels[owner]]
+        if taken:
+            self._record("num_microbatches", float(max(arrivals for arrivals, _ in taken)))
+        stale = [flag for _, flag in taken if flag is not None]
+        if stale:
+            flags = torch.stack([flag.to(stale[0].device) for flag in stale])
+            self._record("stale_grad_fraction", flags.mean())
+
+    def held(self) -> None:
+        """Which parameters an optimizer holds is in the row, if that changed."""
+        held = self._sites.held()
+        if self._optimizers and held != self._in_optimizer:
+            self._in_optimizer = held
+            flags = torch.tensor([float(flag) for flag in held.values()])
+            self._record("in_optimizer", flags, list(held))
