@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -67,6 +68,11 @@ class ShuffledBatches:
         self.epoch += 1
         for picked in order.split(self._batch_size):
             yield self._images[picked], self._labels[picked]
+
+    def take(self, num_batches: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The next `num_batches` batches, over as many epochs as that takes."""
+        epochs = itertools.chain.from_iterable(itertools.repeat(self))
+        return itertools.islice(epochs, num_batches)
 
 
 def _standardised(images: Bytes, scale: tuple[float, float]) -> Tensor:

@@ -144,8 +144,8 @@ def _train(job: RunJob, recipe: Recipe, data: ImageData) -> RunRecord:
     rows: list[tuple[float, float, float]] = []
     layer_norms: dict[int, dict[str, float]] = {}
     drawn = set(named_steps(num_steps))
-    with Watcher(model, optimizer, job.run_dir, recipe.name) as watcher:
-        for step, (images, labels) in enumerate(_endless(batches, num_steps)):
+    with Watcher(model, optimizer, job.run_dir, f"{recipe.name} on {data.name}") as watcher:
+        for step, (images, labels) in enumerate(batches.take(num_steps)):
             _set_rate(optimizer, rates[step])
             loss = functional.cross_entropy(model(images), labels)
             optimizer.zero_grad()
@@ -176,16 +176,6 @@ def _train(job: RunJob, recipe: Recipe, data: ImageData) -> RunRecord:
         validation_loss=quality[0],
         validation_accuracy=quality[1],
     )
-
-
-def _endless(batches: ShuffledBatches, num_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-    done = 0
-    while True:
-        for batch in batches:
-            yield batch
-            done += 1
-            if done == num_steps:
-                return
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
