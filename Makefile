@@ -46,10 +46,10 @@ layers: $(VENV)/.developed ## Check that imports point down only.
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.developed ## Build the documentation into site/; a warning fails.
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs-serve: $(VENV)/.developed ## Show the documentation while it is written.
-	$(BIN)/mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 bench: $(VENV)/.developed ## Measure the overhead of the watch against peers.
 	$(BIN)/python -m benchmarks

@@ -5,10 +5,11 @@ They exist only while the documentation is built; there is no copy that could fa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from steadytrain import _HOMES, __all__
-from steadytrain.cli._pages import cause_row, cause_table, rule_page
+from steadytrain.cli._pages import rule_page
 from steadytrain.core.causes import CAUSES
 from steadytrain.core.stats import STATS
 from steadytrain.engine import known_rules
@@ -58,7 +59,28 @@ def _rules() -> str:
 
 def _statistics() -> str:
     rows = [
-        (f"`{s.name}`", s.unit, s.kind, s.stage, s.reduction, s.meaning) for s in STATS.values()
+        (f"`{s.name}`", s.meaning, s.unit, s.kind, s.stage, s.reduction) for s in STATS.values()
     ]
-    heads = ("statistic", "unit", "one value per", "taken", "over ranks", "meaning")
+    heads = ("statistic", "meaning", "unit", "one value per", "taken", "over ranks")
     return "# Statistics\n\nWhat a history may hold. Not measured is NaN.\n\n" + _table(heads, rows)
+
+
+def _causes() -> str:
+    rows = [(f"`{cause.name}`", cause.code, cause.meaning) for cause in CAUSES.values()]
+    intro = "What a person must change; a finding names what was seen, and nominates from here."
+    return f"# Causes\n\n{intro}\n\n" + _table(("cause", "code", "what it is"), rows)
+
+
+def _python() -> str:
+    intro = (
+        "Everything a program imports stands directly on the package: `import steadytrain as st`."
+    )
+    names = sorted(__all__, key=str.lower)
+    blocks = [f"::: steadytrain.{_HOMES[name]}.{name}" for name in names]
+    return "\n\n".join(["# Python", intro, *blocks]) + "\n"
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [tuple(heads), *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
+    lines.insert(1, ("---",) * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -12,11 +12,15 @@ from functools import cache
 from os import PathLike
 from typing import Any, Final, cast
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from steadytrain.core.discovery import Broken, marked
-from steadytrain.core.errors import ConfigError, UnknownNameError
+from steadytrain.core.errors import ConfigError, UnknownNameError, UsageError
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.rule import Rule, RuleInfo, info_of
+from steadytrain.core.stats import SiteKind
 
 CHUNK: Final = 4096
 """Steps judged at once: bounds the memory of a long replay."""
@@ -101,6 +105,7 @@ class Judge:
 
     def __init__(self, rules: Sequence[Rule] | None = None) -> None:
         self.rules = list(make_rules() if rules is None else rules)
+        self._repeat_after = {info_of(r).name: info_of(r).repeat_after for r in self.rules}
         self._muted: set[str] = set()
         self._next = 0
         self._last_seen: dict[str, int] = {}
@@ -109,17 +114,22 @@ class Judge:
     def update(self, history: History) -> list[Finding]:
         """The new findings of the steps that were not judged yet, in order of step."""
         findings: list[Finding] = []
-        start = max(self._next, history.start)
-        while start <= history.step:
+        start = history.next_step(max(self._next, history.start))
+        while start is not None and start <= history.step:
             stop = min(start + CHUNK, history.step + 1)
             findings += self._judge(history, start, stop)
-            start = stop
+            start = history.next_step(stop)
         self._next = max(self._next, history.step + 1)
         return findings
 
     def rewind(self, step: int) -> None:
-        """Steps from `step` on will be judged anew: the run was rolled back to it."""
+        """Steps from `step` on will be judged anew: the run was rolled back to it.
+
+        What was said of the steps that no longer count is news if it is seen again.
+        """
         self._next = min(self._next, step)
+        for name in [name for name, last in self._last_seen.items() if last >= step]:
+            del self._last_seen[name]
 
     def _judge(self, history: History, start: int, stop: int) -> list[Finding]:
         found: list[tuple[int, int, Finding]] = []
@@ -128,8 +138,10 @@ class Judge:
             if name in self._muted:
                 continue
             try:
-                view = HistoryView(history, max(start - rule.lookback, history.start), stop)
-                found += [(f.step, order, f) for f in rule.check(view) if start <= f.step < stop]
+                view = HistoryView(history, start - rule.lookback, start, stop)
+                with np.errstate(all="ignore"):  # measurements may be anything; rules look
+                    said = list(rule.check(view))
+                found += [(f.step, order, f) for f in said if start <= f.step < stop]
             except Exception as error:  # the one boundary: a rule must not end a run
                 self._muted.add(name)
                 found.append((stop - 1, order, _broken(name, error, stop - 1)))
@@ -138,10 +150,7 @@ class Judge:
 
     def _is_news(self, finding: Finding) -> bool:
         """Whether the rule has been silent long enough, or speaks louder than before."""
-        repeat_after = 0
-        for rule in self.rules:
-            if info_of(rule).name == finding.rule:
-                repeat_after = info_of(rule).repeat_after
+        repeat_after = self._repeat_after.get(finding.rule, 0)
         last = self._last_seen.get(finding.rule)
         loudest = self._last_severity.get(finding.rule, Severity.NOTE)
         self._last_seen[finding.rule] = finding.step
@@ -152,19 +161,46 @@ class Judge:
 
 
 class HistoryView(History):
-    """The steps `start` to `stop` of another history, without a copy; it cannot be written."""
+    """The steps `start` to `stop` of another history, without a copy; it cannot be written.
 
-    def __init__(self, history: History, start: int, stop: int) -> None:
+    Args:
+        history: the measurements.
+        start: the oldest step that can be read.
+        fresh: the first step to judge.
+        stop: the first step that cannot be read.
+    """
+
+    def __init__(self, history: History, start: int, fresh: int, stop: int) -> None:
         self.capacity = None
         self._sites = history._sites
         self._columns = history._columns
         self._first = history._first
         self._last = stop - 1
-        self._start = start
+        self._start = max(start, history.start)
+        self._fresh = fresh
 
     @property
     def start(self) -> int:
         return self._start
+
+    @property
+    def fresh(self) -> int:
+        return self._fresh
+
+    def add_sites(self, kind: SiteKind, names: Iterable[str]) -> None:
+        raise _read_only(f"add_sites({kind!r}, {names})")
+
+    def append(
+        self, step: int, stat: str, values: ArrayLike, sites: Sequence[str] | None = None
+    ) -> None:
+        raise _read_only(f"append({step}, {stat!r}, {values}, {sites})")
+
+    def truncate(self, step: int) -> None:
+        raise _read_only(f"truncate({step})")
+
+
+def _read_only(call: str) -> UsageError:
+    return UsageError(f"a rule reads the history and cannot call {call}: yield findings instead.")
 
 
 def _broken(name: str, error: Exception, step: int) -> Finding:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Iterable
 from itertools import pairwise
 from textwrap import dedent, indent
 from typing import Any, cast
 
-from steadytrain.core.causes import CauseInfo
+from steadytrain.core.causes import CAUSES, FAMILIES, CauseName
 from steadytrain.core.rule import RuleInfo
 from steadytrain.core.stats import Stat
 
@@ -38,7 +39,7 @@ def rule_page(info: RuleInfo) -> str:
     for title, text in info.sections.items():
         body = _code(text) if title in _EXAMPLES else dedent(text)
         parts += [f"## {title}", body]
-    parts += ["## Options", _options(info), "## Nominates", _list(info.causes)]
+    parts += ["## Options", _options(info), "## Causes it nominates", _nominated(info.causes)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -53,9 +54,14 @@ def stat_page(stat: Stat) -> str:
     return "\n\n".join([f"# {stat.name}", stat.meaning, "\n".join(f"- {f}" for f in facts)]) + "\n"
 
 
-def cause_page(cause: CauseInfo) -> str:
-    """What a cause is."""
-    return f"# {cause.name}\n\n`{cause.code}` · cause\n\n{cause.meaning}\n"
+def cause_page(cause: CauseName, rules: Iterable[RuleInfo]) -> str:
+    """What a cause is, and which of `rules` point to it."""
+    pointing = [
+        f"- {info.name}: {_line(info.summary)}" for info in rules if cause.name in info.causes
+    ]
+    family = f"`{cause.code}` · cause · {FAMILIES[cause.family]}"
+    listed = "\n".join(pointing) or "No rule yet."
+    return "\n\n".join([f"# {cause.name}", family, cause.meaning, "## Nominated by", listed]) + "\n"
 
 
 def _options(info: RuleInfo) -> str:
@@ -63,7 +69,7 @@ def _options(info: RuleInfo) -> str:
         return "None."
     meanings = _meanings(info.rule)
     listed = [
-        f"- `{name} = {value!r}` {' '.join(meanings.get(name, '').split())}"
+        f"- `{name} = {value!r}` {_line(meanings.get(name, ''))}"
         for name, value in info.options.items()
     ]
     return "\n".join([f"In `[tool.steadytrain.rules.{info.name}]`:", "", *listed])
@@ -83,8 +89,13 @@ def _meanings(options: type[Any]) -> dict[str, str]:
     }
 
 
-def _list(names: tuple[str, ...]) -> str:
-    return "\n".join(f"- {name}" for name in names) or "No cause."
+def _nominated(names: tuple[str, ...]) -> str:
+    known = {name: CAUSES[name].meaning for name in names if name in CAUSES}
+    return "\n".join(f"- {name}: {known.get(name, '')}" for name in names) or "No cause."
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _code(text: str) -> str:

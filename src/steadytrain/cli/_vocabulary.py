@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from steadytrain.cli._pages import cause_page, rule_page, stat_page
-from steadytrain.core.causes import CAUSES, CauseInfo
+from steadytrain.core.causes import CAUSES, CauseName
 from steadytrain.core.errors import UnknownNameError
 from steadytrain.core.rule import RuleInfo
 from steadytrain.core.stats import STATS, Stat
@@ -55,7 +55,10 @@ def _rules() -> dict[str, Callable[[], Entry]]:
 
 
 def _causes() -> dict[str, Callable[[], Entry]]:
-    return {cause.name: partial(_cause_entry, cause) for cause in CAUSES.values()}
+    entries: dict[str, Callable[[], Entry]] = {}
+    for cause in CAUSES.values():
+        entries[cause.name] = entries[cause.code] = partial(_cause_entry, cause)
+    return entries
 
 
 def _statistics() -> dict[str, Callable[[], Entry]]:
@@ -67,8 +70,8 @@ def _rule_entry(info: RuleInfo) -> Entry:
     return document, rule_page(info)
 
 
-def _cause_entry(cause: CauseInfo) -> Entry:
-    return {"kind": "cause", **asdict(cause)}, cause_page(cause)
+def _cause_entry(cause: CauseName) -> Entry:
+    return {"kind": "cause", **asdict(cause)}, cause_page(cause, known_rules().values())
 
 
 def _stat_entry(stat: Stat) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ _count = click.IntRange(min=1)
 @click.option(
     "--run-dir",
     type=click.Path(path_type=Path),
-    help="Where the run is kept.  [default: runs/FILE]",
+    help="Where the run is kept.  [default: a new folder runs/FILE]",
 )
 @click.option("--name", help="What the report calls the run.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --run-dir.")
@@ -51,7 +52,9 @@ def command(
     """
     judging = {name: options.pop(name) for name in ("select", "ignore", "fail_on", "config_file")}
     chosen = make_judging(**judging)
-    target = run_dir or Path("runs") / Path(place.rpartition(":")[0]).stem
+    if options["resume"] and run_dir is None:
+        raise click.UsageError("--resume got no --run-dir, expected the directory of the run.")
+    target = run_dir or _free_folder(Path("runs") / Path(place.rpartition(":")[0]).stem)
     with stdout_to_stderr() if as_json else nullcontext():
         run = _train(place, steps, seed, run_dir=target, rules=chosen.rules, **options)
     findings = run.findings()
@@ -69,6 +72,12 @@ def _train(place: str, steps: int, seed: int, **options: Any) -> Run:
     program = load_program(place, seed)
     with users_errors(Path(place.rpartition(":")[0])):
         return train(program, steps, **options)
+
+
+def _free_folder(wanted: Path) -> Path:
+    """`wanted`, or the first of `wanted-2`, `wanted-3` ... where nothing is yet."""
+    numbered = (wanted.with_name(f"{wanted.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([wanted], numbered) if not path.exists())
 
 
 def _document(run: Run, findings: list[Finding]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ parameters into one row), and the first rows of a run are kept for ever beside t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Final
 
 import numpy as np
@@ -108,9 +109,14 @@ class Column:
         del self._head[keep:]
 
     def _remember(self, step: int, row: NDArray[np.floating]) -> None:
-        if len(self._head) < HEAD_ROWS:
-            self._head_steps.append(step)
-            self._head.append(row.copy())
+        """Keep `row` among the first ones, if it is one of them."""
+        at = bisect_left(self._head_steps, step)
+        if at < len(self._head_steps) and self._head_steps[at] == step:
+            self._head[at] = row.copy()
+        elif at < HEAD_ROWS:
+            self._head_steps.insert(at, step)
+            self._head.insert(at, row.copy())
+            del self._head_steps[HEAD_ROWS:], self._head[HEAD_ROWS:]
 
     def _merge(self, step: int, row: NDArray[np.floating]) -> None:
         at = self._start + int(np.searchsorted(self.steps, step))
@@ -125,8 +131,7 @@ class Column:
         else:
             measured = ~np.isnan(row)
             self._values[at, measured] = row[measured]
-        if step in self._head_steps:
-            self._head[self._head_steps.index(step)] = self._values[at].copy()
+        self._remember(step, self._values[at])
 
     def _reserve(self) -> None:
         if self._stop < len(self._steps):

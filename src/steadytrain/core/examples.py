@@ -11,6 +11,7 @@ starts the next.
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -18,8 +19,9 @@ import numpy as np
 from steadytrain.core.errors import UsageError
 from steadytrain.core.history import History
 
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 _TOKEN = re.compile(
-    r"^(?P<first>-|[-+.\de]+|inf)(?:(?P<how>\.\.|->)(?P<last>[-+.\de]+))?(?:x(?P<times>\d+))?$"
+    rf"^(?P<first>{_NUMBER}|[-+]?inf|-)(?:(?P<how>\.\.|->)(?P<last>{_NUMBER}))?(?:x(?P<times>\d+))?$"
 )
 
 
@@ -53,8 +55,14 @@ def _values(token: str, line: str) -> list[float]:
         raise UsageError(f"{msg} Expected forms: 1.0, -, inf, 1.0x50, 1.0..2.0x50, 1.0->2.0x50.")
     times = int(match["times"] or 1)
     first = float("nan") if match["first"] == "-" else float(match["first"])
+    last = float(match["last"] or 0)
+    if match["how"] and not math.isfinite(first):
+        raise UsageError(f"example line {line.strip()!r}: {token!r} must begin at a finite number.")
+    if match["how"] == "->" and not first * last > 0:
+        msg = f"example line {line.strip()!r}: {token!r} goes by a constant factor, so both ends"
+        raise UsageError(f"{msg} must be on one side of zero. Use '..' for a straight line.")
     if match["how"] == "..":
-        return np.linspace(first, float(match["last"]), times).tolist()
+        return np.linspace(first, last, times).tolist()
     if match["how"] == "->":
-        return np.geomspace(first, float(match["last"]), times).tolist()
+        return np.geomspace(first, last, times).tolist()
     return [first] * times

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Cell = str | float | int | None
@@ -80,7 +80,7 @@ class Experiment:
     def from_json(cls, data: Mapping[str, Any]) -> Experiment:
         """The experiment that `to_json` wrote, also after a trip through a JSON file."""
         charts = tuple(
-            Chart(**{**chart, "series": tuple(_series(line) for line in chart["series"])})
+            replace(Chart(**chart), series=tuple(_series(line) for line in chart["series"]))
             for chart in data.get("charts", ())
         )
         tables = tuple(

@@ -80,6 +80,11 @@ class History:
         return max(self._first, self._last - self.capacity + 1, 0)
 
     @property
+    def fresh(self) -> int:
+        """The first step to judge: findings of earlier ones are known, they are only context."""
+        return self.start
+
+    @property
     def steps(self) -> Steps:
         """Every step from `start` to `step`: the rows of a full `window`."""
         if self._last < 0:
@@ -168,12 +173,17 @@ class History:
         return self.between(stat, start, self._last + 1)
 
     def between(self, stat: str, start: int, stop: int) -> Floats:
-        """The steps `start` to `stop` (not included) of `stat`: [stop - start, sites]."""
+        """The steps `start` to `stop` (not included) of `stat`: [stop - start, sites].
+
+        Steps before `self.start` and after `self.step` were not measured as far as it goes.
+        """
         kind = declared(stat).kind
         table = np.full((max(0, stop - start), len(self._sites[kind])), np.nan)
         column = self._columns.get(stat)
         if column is not None:
-            low, high = np.searchsorted(column.steps, [start, stop])
+            reach = [max(start, self.start), min(stop, self._last + 1)]
+            low, high = np.searchsorted(column.steps, reach)
+            high = max(low, high)
             table[column.steps[low:high] - start] = column.values[low:high]
         return table
 
@@ -215,6 +225,15 @@ class History:
     def num_bytes(self) -> int:
         """Memory the table holds."""
         return sum(column.num_bytes for column in self._columns.values())
+
+    def next_step(self, step: int) -> int | None:
+        """The first step from `step` on where anything was measured, None after the last."""
+        found = [
+            int(column.steps[at])
+            for column in self._columns.values()
+            if (at := int(np.searchsorted(column.steps, step))) < len(column.steps)
+        ]
+        return min(found, default=None)
 
     # inside
 

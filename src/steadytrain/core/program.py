@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, NoReturn, cast, get_args
 
@@ -135,8 +135,8 @@ def _check_batches(program: Program) -> None:
     batches = cast("object", program.batches)
     if not isinstance(batches, Iterable):
         _fail("batches", batches, "an iterable of batches", "pass the DataLoader or a list")
-    if hasattr(batches, "__len__") and not len(cast("Any", batches)):
-        _fail("batches", batches, "at least one batch", "check the data set and drop_last")
+    if isinstance(batches, Sized) and not len(batches):
+        _fail("batches", program.batches, "at least one batch", "check the data set and drop_last")
 
 
 def _check_functions(program: Program) -> None:

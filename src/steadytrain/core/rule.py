@@ -3,8 +3,8 @@
 A rule is a frozen dataclass of options with a `check`, marked by `@rule(...)`, alone in its
 file; the file's name is the rule's. `check` yields a finding for every step of the history it
 is given where its statement holds, reading nothing later than that step and nothing earlier
-than `lookback` steps before it (the first rows of the run, `history.head`, excepted). The
-engine hands it overlapping pieces of a run and keeps each step's findings once, so a run judged
+than `lookback` steps before it (the first rows of the run, `history.head`, excepted). Steps
+before `history.fresh` were judged already and need no finding. The engine hands it overlapping pieces of a run and keeps each step's findings once, so a run judged
 step by step, in pieces or as a whole gives the same findings.
 """
 
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 from steadytrain.core.errors import UsageError
 from steadytrain.core.examples import parse_examples
-from steadytrain.core.finding import Finding
+from steadytrain.core.finding import Evidence, Finding, Severity
 from steadytrain.core.history import History
 
 Status = Literal["stable", "preview"]
@@ -138,3 +138,37 @@ def read_sections(doc: str) -> tuple[str, dict[str, str]]:
 def info_of(rule_object: Rule | type[Any]) -> RuleInfo:
     """The `RuleInfo` of a rule or its class."""
     return cast("RuleInfo", cast("Any", rule_object).__rule__)
+
+
+def state(
+    rule_object: Rule,
+    *,
+    step: int,
+    severity: Severity,
+    message: str,
+    site: str | None = None,
+    causes: tuple[str, ...] = (),
+    evidence: Mapping[str, object] | None = None,
+) -> Finding:
+    """The finding of `rule_object`, under its name and code.
+
+    Args:
+        rule_object: who says it.
+        step: where the statement holds.
+        severity: how much it asks of the reader.
+        message: the number, the reference number, the cause, the remedy.
+        site: the place, or None for the whole run.
+        causes: nominated causes, best first; those of the rule if empty.
+        evidence: numbers, texts and flat sequences of them.
+    """
+    info = info_of(rule_object)
+    return Finding(
+        rule=info.name,
+        code=info.code,
+        severity=severity,
+        step=step,
+        site=site,
+        message=message,
+        causes=causes or info.causes,
+        evidence=cast("Mapping[str, Evidence]", evidence or {}),
+    )

@@ -13,14 +13,14 @@ from steadytrain.core.finding import Finding
 from steadytrain.core.history import History
 from steadytrain.core.stats import STATS, SiteKind
 from steadytrain.store.records import RowBlock, Said, Truncation
-from steadytrain.store.scan import Segment
+from steadytrain.store.scan import Segment, shortfall
+from steadytrain.store.tables import SiteTable
 from steadytrain.store.truncations import Truncations
 
 MAX_CELLS: Final = 1 << 29
 """Numbers that are read of one run, 2 GiB of memory; a hostile run could claim any number."""
 
 T = TypeVar("T")
-_Table = dict[SiteKind, dict[int, str]]
 
 
 class Assembly:
@@ -37,7 +37,7 @@ class Assembly:
         self._truncations = Truncations()
         self._findings: list[Said] = []
         self._events: list[Said] = []
-        self._tables: dict[str, _Table] = {}
+        self._tables: dict[str, SiteTable] = {}
         self._columns: dict[tuple[str, SiteKind, int], NDArray[np.intp]] = {}
         self._num_cells = 0
         self._unknown: set[str] = set()
@@ -46,9 +46,11 @@ class Assembly:
 
     def add(self, segment: Segment) -> bool:
         """The records of `segment` are part of the run; False once no more can be held."""
+        self.missing += segment.missing
+        if segment.is_foreign:
+            return True
         self._check_end(segment)
         self._learn_sites(segment)
-        self.missing += segment.missing
         self._findings += segment.findings
         self._events += segment.events
         for meta in segment.metas:
@@ -112,20 +114,13 @@ class Assembly:
     def _check_end(self, segment: Segment) -> None:
         """Whether the segment before is as long as it was when this one was begun."""
         last, self._last = self._last, segment
-        if last is None or last.is_ended or segment.header is None:
-            return
-        lost = segment.header.previous_bytes - last.num_bytes
-        if lost > 0 and segment.first == last.number + 1:
-            self.missing.append(
-                f"{last.name}: at least {lost:,} bytes at its end are missing; the records there "
-                f"are lost, all of them after step {last.last_step}."
-            )
+        sentence = shortfall(last, segment) if last else None
+        if sentence:
+            self.missing.append(sentence)
 
     def _learn_sites(self, segment: Segment) -> None:
-        table = self._tables.setdefault(segment.session, {})
-        for sites in segment.sites:
-            names = table.setdefault(sites.kind, {})
-            names.update({i: n for i, n in enumerate(sites.names, sites.first) if n is not None})
+        table = self._tables.setdefault(segment.session, SiteTable(segment.session))
+        table.learn(segment.sites)
 
     def _add_rows(self, segment: Segment) -> bool:
         self._truncations.meet(segment.truncations)
@@ -188,27 +183,17 @@ class Assembly:
         return self._columns[key]
 
     def _find_places(self, session: str, kind: SiteKind, width: int) -> NDArray[np.intp]:
-        known = self._tables.get(session, {}).get(kind, {})
-        if kind == "run":
-            known = {0: "", **known}
-        lost = [index for index in range(width) if index not in known]
+        table = self._tables[session]
+        lost = table.lost(kind, width)
         if lost:
             self.missing.append(
                 f"The names of {len(lost):,} {kind} sites are damaged; their rows are kept under "
-                f"names like {_placeholder(kind, lost[0], session)!r}."
+                f"names like {table.placeholder(kind, lost[0])!r}."
             )
-        names = [known.get(index) or _name(kind, index, session) for index in range(width)]
+        names = table.names(kind, width)
         self.history.add_sites(kind, names)
         order = {name: place for place, name in enumerate(self.history.sites_of(kind))}
         return np.array([order[name] for name in names], dtype=np.intp)
-
-
-def _name(kind: SiteKind, index: int, session: str) -> str:
-    return "" if kind == "run" and index == 0 else _placeholder(kind, index, session)
-
-
-def _placeholder(kind: SiteKind, index: int, session: str) -> str:
-    return f"{kind} {index} of {session} (its name is lost)"
 
 
 def _grouped(thinned: list[tuple[int, int, int]]) -> list[tuple[int, tuple[int, int]]]:

@@ -44,8 +44,10 @@ def read_catalog(run_dir: Path) -> Catalog:
     headers = dict(_headers(run_dir, document is not None, missing))
     run_id = _run_id(document, headers.values())
     spans = {n: h.first for n, h in headers.items() if h and h.run_id == run_id}
-    superseded = [n for n in headers if any(f <= n < m for m, f in spans.items())]
-    numbers = [n for n in headers if n not in superseded]
+    covered = [n for n in headers if any(f <= n < m for m, f in spans.items())]
+    superseded = [n for n in covered if n in spans]
+    foreign = [n for n, h in headers.items() if h and h.run_id != run_id]
+    numbers = [n for n in headers if n in foreign or n not in covered]
     missing += _gaps(numbers, spans, [n for n in numbers if headers[n] is None])
     return Catalog(run_id, document, numbers, superseded, missing)
 

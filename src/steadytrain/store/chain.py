@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib.metadata
 import os
 import platform
 import secrets
@@ -14,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from steadytrain import __version__
 from steadytrain.core.errors import StoreError
 from steadytrain.store.catalog import read_catalog
 from steadytrain.store.declarations import Declarations
@@ -24,6 +24,7 @@ from steadytrain.store.framing import HEADER_BYTES
 from steadytrain.store.housekeeping import Housekeeper
 from steadytrain.store.limits import Limits
 from steadytrain.store.lock import DirectoryLock
+from steadytrain.store.merging import Merger
 from steadytrain.store.records import Kind, Record
 from steadytrain.store.resume import HeadRows, Survey, survey
 from steadytrain.store.segments import (
@@ -64,7 +65,7 @@ class SegmentChain:
         self._segment: OpenSegment | None = None
         self._lock: DirectoryLock | None = None
         self._has_document = False
-        self._housekeeper = Housekeeper(run_dir, limits, disk)
+        self._housekeeper = Housekeeper(self._make_merger, limits, disk)
 
     @property
     def num_bytes(self) -> int:
@@ -92,9 +93,7 @@ class SegmentChain:
         self._next_number = found.next_number
         self.declarations = Declarations(found.truncations[e] for e in sorted(found.truncations))
         if self._lock:
-            for number in found.catalog.superseded:
-                with contextlib.suppress(OSError):
-                    self._disk.remove(segment_path(self.run_dir, number))
+            self._clean(found.catalog.superseded)
         return found
 
     def prepare(self) -> None:
@@ -121,7 +120,7 @@ class SegmentChain:
         segment = self._segment_for(_size(records))
         due = self.declarations.due()
         if self.num_bytes + _size(due) + _size(records) > self._limits.write_below_bytes:
-            self._housekeeper.start(self.closed, segment, self.declarations.truncations)
+            self._housekeeper.start(self.closed, segment)
             return False
         self._write(segment, [*due, *records])
         self.declarations.said()
@@ -129,7 +128,12 @@ class SegmentChain:
 
     def tidy(self) -> None:
         """What is due in the background is under way."""
-        self._housekeeper.start_if_due(self.closed, self._segment, self.declarations.truncations)
+        self._housekeeper.start_if_due(self.closed, self._segment)
+
+    @property
+    def background_error(self) -> Exception | None:
+        """What stopped the last job in the background."""
+        return self._housekeeper.error
 
     def wait(self) -> None:
         """Nothing is under way in the background any more."""
@@ -152,6 +156,17 @@ class SegmentChain:
             self._lock = None
 
     # inside
+
+    def _make_merger(self) -> Merger:
+        truncations = self.declarations.truncations
+        return Merger(self.run_dir, self.run_id, truncations, self._limits, self._disk)
+
+    def _clean(self, superseded: Sequence[int]) -> None:
+        """What an interrupted merge left behind is gone."""
+        left_over = [segment_path(self.run_dir, number) for number in superseded]
+        with contextlib.suppress(OSError):
+            for path in [*left_over, *(self.run_dir / SEGMENTS).glob(".*.tmp")]:
+                self._disk.remove(path)
 
     def _write(self, segment: OpenSegment, records: Sequence[Record]) -> None:
         try:
@@ -227,10 +242,17 @@ def _size(records: Sequence[Record]) -> int:
     return sum(len(record.payload) + HEADER_BYTES for record in records)
 
 
+def _own_version() -> str:
+    try:
+        return importlib.metadata.version("steadytrain")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
 def _versions() -> dict[str, str]:
     """What recorded the run. No environment, user, host or path: a run may be handed on."""
     versions = {
-        "steadytrain": __version__,
+        "steadytrain": _own_version(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "system": os.name,

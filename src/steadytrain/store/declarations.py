@@ -29,7 +29,7 @@ class Declarations:
         self._twice: dict[str, int] = {}
 
     @property
-    def names(self) -> Mapping[SiteKind, Iterable[str]]:
+    def names(self) -> Mapping[SiteKind, Mapping[str, int]]:
         return self._names
 
     def num_sites(self, kind: SiteKind) -> int:

@@ -6,28 +6,37 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from steadytrain.store.files import Disk
 from steadytrain.store.limits import Limits
-from steadytrain.store.records import Truncation
+from steadytrain.store.merging import Merger
+from steadytrain.store.retention import next_pair
 from steadytrain.store.segments import OpenSegment, SegmentInfo
 
 
 class Housekeeper:
-    """Brings what was written to the platter, every few seconds, away from the training thread.
+    """Syncs what was written every few seconds and merges what outgrew its bounds.
 
-    No thread lives between two jobs, so that a process that forks (data loader workers) is
-    almost always single-threaded as far as this package is concerned.
+    The training thread only starts a job (about 60 µs, every five seconds) and picks up its
+    result; a sync or a merge is never waited for but in `close`. No thread lives between two
+    jobs, so that a process that forks (data loader workers) does it almost always without one.
+
+    Args:
+        make_merger: the merger for what is known of the run at that moment.
+        limits: the bounds to keep.
+        disk: the system calls to use.
     """
 
-    def __init__(self, run_dir: Path, limits: Limits, disk: Disk) -> None:
-        self._run_dir = run_dir
+    def __init__(self, make_merger: Callable[[], Merger], limits: Limits, disk: Disk) -> None:
+        self.error: Exception | None = None
+        """What stopped the last job."""
+        self._make_merger = make_merger
         self._limits = limits
         self._disk = disk
         self._thread: threading.Thread | None = None
         self._retired: list[OpenSegment] = []
+        self._merged: list[tuple[SegmentInfo, SegmentInfo, SegmentInfo]] = []
         self._last_sync = time.monotonic()
 
     @property
@@ -38,32 +47,24 @@ class Housekeeper:
         """`segment` is synced and closed with the next job."""
         self._retired.append(segment)
 
-    def start_if_due(
-        self,
-        closed: Sequence[SegmentInfo],
-        segment: OpenSegment | None,
-        truncations: Sequence[Truncation],
-    ) -> None:
+    def start_if_due(self, closed: list[SegmentInfo], segment: OpenSegment | None) -> None:
         """A job is under way if the last sync is long ago or a segment was closed."""
         is_due = time.monotonic() - self._last_sync >= self._limits.sync_seconds
         if is_due or self._retired:
-            self.start(closed, segment, truncations)
+            self.start(closed, segment)
 
-    def start(
-        self,
-        closed: Sequence[SegmentInfo],
-        segment: OpenSegment | None,
-        truncations: Sequence[Truncation],
-    ) -> None:
-        """A job is under way."""
+    def start(self, closed: list[SegmentInfo], segment: OpenSegment | None) -> None:
+        """A job is under way, unless one is already."""
         if self.is_busy:
             return
+        self.collect(closed)
         self._last_sync = time.monotonic()
         # The segment may be closed while the job runs: it works on a descriptor of its own.
         own = os.dup(segment.descriptor) if segment else -1
         retired, self._retired = self._retired, []
+        arguments = (own, retired, list(closed), self._make_merger())
         job = threading.Thread(
-            target=self._run, args=(own, retired), name="steadytrain-store", daemon=True
+            target=self._run, args=arguments, name="steadytrain-store", daemon=True
         )
         self._thread = job
         job.start()
@@ -72,13 +73,30 @@ class Housekeeper:
         """No job is under way and no retired segment is left open."""
         if self._thread is not None:
             self._thread.join()
-        self._run(-1, self._retired)
-        self._retired = []
+        retired, self._retired = self._retired, []
+        self._sync(-1, retired)
 
     def collect(self, closed: list[SegmentInfo]) -> None:
         """`closed` says what a finished job made of it."""
+        if self.is_busy:
+            return
+        merged, self._merged = self._merged, []
+        for older, newer, result in merged:
+            if older in closed and newer in closed:
+                closed[closed.index(older)] = result
+                closed.remove(newer)
 
-    def _run(self, own: int, retired: Sequence[OpenSegment]) -> None:
+    def _run(
+        self, own: int, retired: Sequence[OpenSegment], closed: list[SegmentInfo], merger: Merger
+    ) -> None:
+        self.error = None
+        try:
+            self._sync(own, retired)
+            self._merge(closed, merger)
+        except Exception as error:  # a job that fails must not print a traceback into a run
+            self.error = error
+
+    def _sync(self, own: int, retired: Sequence[OpenSegment]) -> None:
         with contextlib.suppress(OSError):
             if own >= 0:
                 try:
@@ -89,3 +107,10 @@ class Housekeeper:
             with contextlib.suppress(OSError):
                 self._disk.sync(segment.descriptor)
             segment.close()
+
+    def _merge(self, closed: list[SegmentInfo], merger: Merger) -> None:
+        while (at := next_pair(closed, self._limits)) is not None:
+            older, newer = closed[at : at + 2]
+            result = merger.merge(older, newer)
+            closed[at : at + 2] = [result]
+            self._merged.append((older, newer, result))

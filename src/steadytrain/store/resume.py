@@ -8,9 +8,10 @@ from pathlib import Path
 
 from steadytrain.core.columns import HEAD_ROWS
 from steadytrain.store.catalog import Catalog, read_catalog
-from steadytrain.store.records import RowBlock, Truncation
+from steadytrain.store.records import Truncation
 from steadytrain.store.scan import Segment, read_segment
 from steadytrain.store.segments import SegmentInfo, segment_path
+from steadytrain.store.truncations import Truncations
 
 
 class HeadRows:
@@ -24,6 +25,7 @@ class HeadRows:
         self.max_bytes = max_bytes
         self._num_bytes = 0
         self._steps: dict[str, list[int]] = {}
+        self._read: dict[str, list[tuple[int, int]]] = {}
 
     def claim(self, stat: str, step: int, num_bytes: int) -> bool:
         """Whether a new row of `stat` is one of them; it is counted if so."""
@@ -41,12 +43,20 @@ class HeadRows:
         for steps in self._steps.values():
             steps[:] = [known for known in steps if known < step]
 
-    def count(self, block: RowBlock) -> None:
-        """The rows of a block that was read back are counted."""
-        if block.head:
-            known = self._steps.setdefault(block.stat, [])
-            known += sorted({int(step) for step in block.steps} - set(known))
-            self._num_bytes += block.values.nbytes
+    def take(self, segment: Segment) -> None:
+        """The head rows of a segment that was read back are counted."""
+        for block in segment.blocks:
+            if block.head:
+                rows = self._read.setdefault(block.stat, [])
+                rows += [(int(step), block.epoch) for step in block.steps]
+                self._num_bytes += block.values.nbytes
+
+    def settle(self, truncations: Truncations) -> None:
+        """Of the rows that were read back, those count that are alive."""
+        for stat, rows in self._read.items():
+            alive = {step for step, epoch in rows if step < truncations.limit(epoch)}
+            self._steps[stat] = sorted(alive)
+        self._read.clear()
 
 
 @dataclass(slots=True)
@@ -72,15 +82,8 @@ class Survey:
     def take(self, segment: Segment) -> None:
         """What `segment` adds to the state."""
         last_step = segment.last_step
-        info = SegmentInfo(
-            segment.number,
-            segment.first,
-            segment.num_bytes,
-            segment.level,
-            last_step,
-            is_merged=segment.first < segment.number,
-        )
-        self.segments.append(info)
+        place = segment.number, segment.first
+        self.segments.append(SegmentInfo(*place, segment.num_bytes, segment.level, last_step))
         self.truncations.update({t.epoch: t for t in segment.truncations})
         epochs = [block.epoch for block in segment.blocks]
         self.epoch = max([self.epoch, *epochs, *self.truncations])
@@ -97,10 +100,8 @@ def survey(run_dir: Path, head: HeadRows) -> Survey:
     for number in found.catalog.numbers:
         with contextlib.suppress(OSError):
             segment = read_segment(segment_path(run_dir, number), number, found.catalog.run_id)
-            for truncation in segment.truncations:
-                if truncation.epoch > found.epoch:
-                    head.truncate(truncation.step)
-            for block in segment.blocks:
-                head.count(block)
-            found.take(segment)
+            if not segment.is_foreign:
+                found.take(segment)
+                head.take(segment)
+    head.settle(Truncations(found.truncations.values()))
     return found

@@ -53,6 +53,8 @@ class Segment:
     missing: list[str] = field(default_factory=list[str])
     """In sentences, what was lost from it."""
     unfinished_bytes: int = 0
+    is_foreign: bool = False
+    """It belongs to another run, or stands where it was not written."""
     is_ended: bool = False
     """The writer closed it; nothing can follow."""
 
@@ -105,10 +107,23 @@ def read_segment(path: Path, number: int, run_id: str) -> Segment:
             reading.take(piece)
         else:
             reading.pass_over(piece)
-        if reading.is_foreign:
+        if segment.is_foreign:
             break
     reading.finish(len(data), size)
     return segment
+
+
+def shortfall(last: Segment, following: Segment) -> str | None:
+    """The sentence on what `last` has lost at its end since `following` was begun."""
+    if last.is_ended or following.header is None or following.first != last.number + 1:
+        return None
+    lost = following.header.previous_bytes - last.num_bytes
+    if lost <= 0:
+        return None
+    return (
+        f"{last.name}: at least {lost:,} bytes at its end are missing; the records there are "
+        f"lost, all of them after step {last.last_step}."
+    )
 
 
 class _Reading:
@@ -116,7 +131,6 @@ class _Reading:
 
     def __init__(self, segment: Segment, run_id: str) -> None:
         self.segment = segment
-        self.is_foreign = False
         self._run_id = run_id
         self._expected = 0
         self._step = -1
@@ -154,7 +168,7 @@ class _Reading:
             segment.missing.append(
                 f"{segment.name} has {size:,} bytes; only the first {num_read:,} are read."
             )
-        if self._damage and not segment.is_ended and not self.is_foreign:
+        if self._damage and not segment.is_ended and not segment.is_foreign:
             segment.missing.append(
                 f"{segment.name}: {self._where()} at its end; the records there are lost, "
                 f"all of them after step {self._step}."
@@ -167,7 +181,7 @@ class _Reading:
         if header and header.run_id == self._run_id:
             self.segment.header = header
             return
-        self.is_foreign = True
+        self.segment.is_foreign = True
         self.segment.missing.append(
             f"{self.segment.name} belongs to another run or another place in it; it is not read."
         )

@@ -71,7 +71,6 @@ class SegmentInfo:
     num_bytes: int
     level: int
     last_step: int
-    is_merged: bool = False
 
 
 def segment_path(run_dir: Path, number: int) -> Path:

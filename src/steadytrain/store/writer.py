@@ -260,6 +260,9 @@ class RunWriter:
             self._pending.written(batch)
         self._outage.over()
         self._chain.tidy()
+        error = self._chain.background_error
+        if error is not None:
+            self._outage.warn(f"{self.run_dir} could not be kept within its bounds: {error}.")
         return True
 
     def _make_room(self) -> None:

@@ -39,6 +39,7 @@ class Loop:
         program: changed in place.
         record: the watch, or a bare record.
         rhythm: the total of finished steps wanted, and the periods.
+        first_row: the row of the history that the next step writes.
         checkpoints: where to save, if anywhere.
         microbatches: the data, standing where the program stands.
         sources: the random sources to save, and to protect from the validation.
@@ -51,6 +52,7 @@ class Loop:
         record: Record,
         rhythm: Rhythm,
         *,
+        first_row: int,
         checkpoints: Checkpoints | None,
         microbatches: Microbatches,
         sources: RandomSources,
@@ -61,6 +63,7 @@ class Loop:
         self._program = program
         self._record = record
         self._rhythm = rhythm
+        self._first_row = first_row
         self._checkpoints = checkpoints
         self._microbatches = microbatches
         self._sources = sources
@@ -133,8 +136,8 @@ class Loop:
         """The step is on disk to be resumed; a disk that refuses costs a warning, not the run."""
         if self._checkpoints is None:
             return
-        self._record.flush()
         state = capture(self._program, self._microbatches, self._sources)
+        state["row"] = self._next_row()
         try:
             self._checkpoints.save(self._program.step, state)
             self._saved_at = self._program.step
@@ -147,9 +150,14 @@ class Loop:
     def _note(
         self, kind: EventKind, reason: str, evidence: dict[str, Evidence] | None = None
     ) -> None:
-        event = Event(step=self._program.step, kind=kind, reason=reason, evidence=evidence or {})
+        event = Event(step=self._next_row(), kind=kind, reason=reason, evidence=evidence or {})
         self.events.append(event)
         self._record.add_event(event)
+
+    def _next_row(self) -> int:
+        """The first row that is not written yet; a `step_fn` may write several in one step."""
+        self._record.flush()
+        return max(self._first_row, self._record.history.step + 1)
 
     def _measure(self, first: int, seconds: float) -> None:
         if self._loss is not None:

@@ -49,14 +49,25 @@ class Record(Protocol):
 class BareRecord:
     """The loss and the validation of an unwatched run, in memory only.
 
+    Args:
+        program: its finished steps number the rows.
+        first_row: the row of its next step.
+        rules: what `findings` judges with; every known one if None.
+        flush_every: steps between two transfers to the host.
+
     Cost: the losses stay on their device and cross to the host together, every `flush_every`.
     """
 
     def __init__(
-        self, program: Program, rules: Sequence[Rule] | None = None, flush_every: int = 10
+        self,
+        program: Program,
+        first_row: int,
+        rules: Sequence[Rule] | None = None,
+        flush_every: int = 10,
     ) -> None:
         self.history = History(capacity=None)
         self._program = program
+        self._offset = first_row - program.step - 1
         self._rules = rules
         self._flush_every = flush_every
         self._losses: list[tuple[int, torch.Tensor]] = []
@@ -65,7 +76,7 @@ class BareRecord:
         return torch.nn.utils.clip_grad_norm_(parameters, max_norm)
 
     def log(self, **values: Any) -> None:
-        step = max(0, self._program.step - 1)
+        step = max(0, self._program.step + self._offset)
         for stat, value in values.items():
             if stat == "loss":
                 self._losses.append((step, value))

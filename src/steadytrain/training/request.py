@@ -8,6 +8,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from steadytrain.core.errors import ProgramError, UsageError
 from steadytrain.core.program import Program
+from steadytrain.store.catalog import read_catalog
 from steadytrain.training.checkpoints import Checkpoints
 from steadytrain.training.loop import Rhythm
 
@@ -35,10 +36,14 @@ def check_request(program: Program, rhythm: Rhythm, run_dir: Path | None, *, res
 
 
 def holds_run(run_dir: Path) -> bool:
-    """Whether a run, or a checkpoint of one, stands in the directory itself."""
-    from steadytrain.store.reader import find_runs
+    """Whether a run, or a checkpoint of one, stands in the directory itself.
 
-    return bool(Checkpoints(run_dir).paths()) or run_dir in find_runs(run_dir)
+    Raises:
+        RunVersionError: one stands there that another schema version wrote.
+    """
+    catalog = read_catalog(run_dir)
+    recorded = catalog.document is not None or bool(catalog.numbers)
+    return recorded or bool(Checkpoints(run_dir).paths())
 
 
 def _check_steps(rhythm: Rhythm) -> None:

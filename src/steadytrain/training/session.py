@@ -22,6 +22,8 @@ from steadytrain.training.rng import RandomSources
 from steadytrain.training.run import Run
 from steadytrain.training.snapshot import capture, restore
 from steadytrain.training.stepping import provide_scaler
+from steadytrain.watching import Watch
+from steadytrain.watching import watch as attach
 
 
 def train(
@@ -75,23 +77,24 @@ def train(
     provide_scaler(program, device_of(program))
     sources = RandomSources.of(program.model, program.batches)
     microbatches = Microbatches(program.batches, sources, resumable=checkpoint_every is not None)
-    checkpoints = None if directory is None else Checkpoints(directory)
-    loaded = checkpoints.load_newest() if checkpoints and resume else None
+    loaded = Checkpoints(directory).load_newest() if directory and resume else None
     changed: list[str] = []
     if loaded:
         changed = restore(program, loaded.state, microbatches, sources)
     elif checkpoint_every is not None:
         encode(capture(program, microbatches, sources), "the program's state")
+    first_row = loaded.state["row"] if loaded else program.step
+    record: Record = BareRecord(program, first_row, rules)
     if watch:
-        record = open_watch(program, directory, rules=rules, every=every, name=name)
-    else:
-        record = BareRecord(program, rules)
+        record = open_watch(program, directory, first_row, rules=rules, every=every, name=name)
     display = make_display(progress, program.step, steps)
+    used = getattr(record, "run_dir", None) or directory
     loop = Loop(
         program,
         record,
         rhythm,
-        checkpoints=checkpoints,
+        first_row=first_row,
+        checkpoints=None if used is None else Checkpoints(used),
         microbatches=microbatches,
         sources=sources,
         display=display,
@@ -108,7 +111,7 @@ def train(
         history=record.history,
         events=loop.events,
         metrics=loop.metrics,
-        run_dir=getattr(record, "run_dir", None) or directory,
+        run_dir=used,
         program=program,
         interrupted=interrupted,
         _findings=record.findings(),
@@ -118,24 +121,26 @@ def train(
 def open_watch(
     program: Program,
     run_dir: Path | None,
+    first_row: int,
     *,
     rules: Sequence[Rule] | None,
     every: int,
     name: str | None,
-) -> Record:
-    """A watch on every optimizer of the program, that counts on from its finished steps."""
-    others = [o for o in program.extra.values() if isinstance(o, torch.optim.Optimizer)]
-    from steadytrain.watching import Watch
-
-    return Watch(
+) -> Watch:
+    """A watch on every optimizer that the program's step moves."""
+    optimizers = [program.optimizer]
+    if program.step_fn is not None:
+        others = [o for o in program.extra.values() if isinstance(o, torch.optim.Optimizer)]
+        optimizers += [other for other in others if other is not program.optimizer]
+    return attach(
         program.model,
-        [program.optimizer, *(o for o in others if o is not program.optimizer)],
+        optimizers,
         run_dir=run_dir,
         every=every,
         scaler=program.scaler,
         rules=rules,
         name=name,
-        first_step=program.step,
+        first_step=first_row,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -21,7 +22,7 @@ from steadytrain.core.stats import STATS
 from steadytrain.engine import Judge
 from steadytrain.probes import memory
 from steadytrain.store.writer import RunWriter
-from steadytrain.watching.rows import Entry, Row, Table
+from steadytrain.watching.rows import Entry, Row, Table, Transfer
 from steadytrain.watching.sites import ParameterSites
 
 LOG: Final = logging.getLogger("steadytrain")
@@ -63,6 +64,7 @@ class Outlet:
             self._writer.add_sites("parameter", sites.names)
         self._written = len(sites.names)
         self._pending: list[Entry] = []
+        self._on_the_way: deque[Transfer] = deque()
         self._rows = 0
         self._last_flush = monotonic()
         self._muted: set[str] = set()
@@ -92,27 +94,35 @@ class Outlet:
             return self.flush()
         return set()
 
-    def flush(self) -> set[int]:
-        """What waits is in the history, judged, and on disk.
+    def flush(self, *, everything: bool = False) -> set[int]:
+        """What waits is in the history, judged, and on disk; from a device, what has arrived.
+
+        Args:
+            everything: wait for what is still on its way.
 
         Returns:
             The steps that turned out to have had non-finite gradients.
         """
-        bad_steps: set[int] = set()
         entries, self._pending = self._pending, []
         self._rows, self._last_flush = 0, monotonic()
         if entries:
             self._measure_memory(entries)
-            self._grow()
-            sizes = np.array([param_size(p) for p in self._sites.params], dtype=np.float64)
-            table = Table(entries, sizes)
-            bad_steps = table.bad_steps
-            for row in table.rows():
-                self._put(row)
-            for finding in self._judge.update(self.history):
-                self._found(finding)
+            self._on_the_way.append(Transfer(entries))
+        bad_steps: set[int] = set()
+        while self._on_the_way and (everything or self._on_the_way[0].is_here):
+            bad_steps |= self._deliver(self._on_the_way.popleft())
         self._write()
         return bad_steps
+
+    def _deliver(self, transfer: Transfer) -> set[int]:
+        self._grow()
+        sizes = np.array([param_size(p) for p in self._sites.params], dtype=np.float64)
+        table = Table(transfer, sizes)
+        for row in table.rows():
+            self._put(row)
+        for finding in self._judge.update(self.history):
+            self._found(finding)
+        return table.bad_steps
 
     def add_event(self, event: Event) -> None:
         """The event is on disk with the next flush."""

@@ -45,39 +45,75 @@ class Row:
     sites: tuple[str, ...] | None = None
 
 
-def to_host(entries: Sequence[Entry]) -> list[Floats]:
-    """The entries' values as float64 vectors, with one copy per device."""
-    rows: dict[int, Floats] = {}
-    by_device: dict[torch.device, list[tuple[int, Tensor]]] = {}
-    for place, entry in enumerate(entries):
-        if isinstance(entry.value, Tensor):
-            flat = entry.value.detach().reshape(-1)
-            by_device.setdefault(flat.device, []).append((place, flat))
-        else:
-            rows[place] = np.array([entry.value], dtype=np.float64)
-    for parts in by_device.values():
-        block = torch.cat([flat.double() for _, flat in parts]).cpu().numpy()
-        start = 0
-        for place, flat in parts:
-            rows[place] = block[start : start + flat.numel()]
-            start += flat.numel()
-    return [rows[place] for place in range(len(entries))]
+class Transfer:
+    """Entries on their way to the host: one copy per device and width, started here.
+
+    From a CUDA device the copy runs beside the training; `is_here` asks without waiting.
+
+    Args:
+        entries: what is to be delivered, in the order it was measured.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = tuple(entries)
+        self._blocks: list[tuple[Tensor, list[tuple[int, int]]]] = []
+        self._events: list[torch.cuda.Event] = []
+        groups: dict[tuple[torch.device, bool], list[tuple[int, Tensor]]] = {}
+        for place, entry in enumerate(entries):
+            if isinstance(entry.value, Tensor):
+                flat = entry.value.detach().reshape(-1)
+                wide = flat.dtype is torch.float64
+                flat = flat if wide else flat.float()
+                groups.setdefault((flat.device, wide), []).append((place, flat))
+        for parts in groups.values():
+            block = torch.cat([flat for _, flat in parts])
+            self._blocks.append((self._send(block), [(place, f.numel()) for place, f in parts]))
+
+    def _send(self, block: Tensor) -> Tensor:
+        if block.device.type != "cuda":
+            return block.cpu()
+        host = torch.empty(block.shape, dtype=block.dtype, pin_memory=True)
+        host.copy_(block, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self._events.append(event)
+        return host
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the values have arrived."""
+        return all(event.query() for event in self._events)
+
+    def values(self) -> list[Floats]:
+        """The entries' values as float64 vectors, waiting for those that have not arrived."""
+        for event in self._events:
+            event.synchronize()
+        rows: dict[int, Floats] = {}
+        for host, parts in self._blocks:
+            block, start = host.numpy().astype(np.float64), 0
+            for place, size in parts:
+                rows[place] = block[start : start + size]
+                start += size
+        for place, entry in enumerate(self.entries):
+            if not isinstance(entry.value, Tensor):
+                rows[place] = np.array([entry.value], dtype=np.float64)
+        return [rows[place] for place in range(len(self.entries))]
 
 
 class Table:
     """The entries of a flush by step and statistic, completed by what follows from them.
 
     Args:
-        entries: in the order they were measured; a later one fills or replaces an earlier one.
+        transfer: the entries; a later one fills or replaces an earlier one.
         sizes: elements of every parameter site.
     """
 
-    def __init__(self, entries: Sequence[Entry], sizes: Floats) -> None:
+    def __init__(self, transfer: Transfer, sizes: Floats) -> None:
         self._sizes = sizes
         self._scalars: dict[Key, list[float]] = {}
         self._params: dict[Key, Floats] = {}
         self._named: dict[Key, dict[str, float]] = {}
-        for entry, values in zip(entries, to_host(entries), strict=True):
+        for entry, values in zip(transfer.entries, transfer.values(), strict=True):
             self._place(entry, values)
         self._derive_losses()
         self._derive_params()

@@ -166,7 +166,7 @@ class Watch:
     def flush(self) -> None:
         """Everything measured until now is in the history, judged, and on disk."""
         with self._boundary("flush"), self._clock.inside():
-            self._outlet.flush()
+            self._outlet.flush(everything=True)
 
     def close(self) -> None:
         """Everything is flushed and no hook is left; a second call does nothing."""
