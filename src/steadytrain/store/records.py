@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -139,14 +140,16 @@ def encode_rows(block: RowBlock) -> Record:
     name = block.stat.encode()
     rows, width = block.values.shape
     fixed = _BLOCK.pack(block.epoch, rows, width, block.values.dtype.itemsize, len(name))
-    steps = block.steps.astype("<i8", copy=False)
-    parts = (fixed, name, steps.tobytes(), _little(block.values).tobytes())
+    parts = (fixed, name, _little(block.steps).tobytes(), _little(block.values).tobytes())
     kind = Kind.HEAD_ROWS if block.head else Kind.ROWS
-    return Record(kind, b"".join(parts), rows, int(steps.min()), int(steps.max()))
+    steps = block.steps.tolist()
+    return Record(kind, b"".join(parts), rows, min(steps), max(steps))
 
 
-def _little(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    return values.astype(values.dtype.newbyteorder("<"), copy=False)
+def _little(numbers: NDArray[Any]) -> NDArray[Any]:
+    if sys.byteorder == "little":
+        return numbers
+    return numbers.astype(numbers.dtype.newbyteorder("<"), copy=False)
 
 
 def decode_rows(payload: memoryview, *, head: bool = False) -> RowBlock:

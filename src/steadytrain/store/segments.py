@@ -143,9 +143,8 @@ class OpenSegment:
         self.num_bytes += len(data)
         self._sequence += len(records)
         self._in_flight = False
-        for record in records:
-            self.num_rows += record.num_rows
-            self.last_step = max(self.last_step, record.last_step)
+        self.num_rows += sum(record.num_rows for record in records)
+        self.last_step = max(self.last_step, *(record.last_step for record in records))
 
     def repair(self) -> bool:
         """Whether the file ends where the last whole append ended."""

@@ -88,6 +88,7 @@ class RunWriter:
         self._chain = self._open(Path(run_dir), dict(meta or {}), rank, if_busy, disk or Disk())
         found = self._chain.survey()
         self._epoch = found.epoch
+        self._held_rows = not found.is_empty
         self._resumes_before = found.last_step if not found.is_empty else -1
         if meta and not found.is_empty:
             self.add_meta(meta)
@@ -100,6 +101,11 @@ class RunWriter:
     @property
     def run_id(self) -> str:
         return self._chain.run_id
+
+    @property
+    def takes_up_a_run(self) -> bool:
+        """Whether the directory held rows of a run when the writer was built."""
+        return self._held_rows
 
     @property
     def num_dropped_rows(self) -> int:
