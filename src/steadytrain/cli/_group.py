@@ -51,9 +51,10 @@ def run(args: Sequence[str]) -> int:
         return status if isinstance(status, int) else 0
     except click.ClickException as error:
         error.show()
-        return UNANSWERED
+        return _unanswered(error, error.format_message(), args)
     except SteadytrainError as error:
-        return _report(error, as_json="--json" in args)
+        say(f"Error: {error}")
+        return _unanswered(error, str(error), args)
     except (KeyboardInterrupt, click.Abort):
         say("stopped by the keyboard.")
         return INTERRUPTED
@@ -69,8 +70,7 @@ def run(args: Sequence[str]) -> int:
         return UNANSWERED
 
 
-def _report(error: SteadytrainError, *, as_json: bool) -> int:
-    say(f"Error: {error}")
-    if as_json:
-        print_json({"error": {"type": type(error).__name__, "message": str(error)}})
+def _unanswered(error: Exception, message: str, args: Sequence[str]) -> int:
+    if "--json" in args:
+        print_json({"error": {"type": type(error).__name__, "message": message}})
     return UNANSWERED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,18 @@ if TYPE_CHECKING:
 
 SEVERITIES = ("note", "warning", "critical", "never")
 
+MAX_JOBS = 4
+"""Processes used unless more are asked for: each holds a torch of its own."""
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on stdout and nothing else."
+)
+
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=lambda: min(MAX_JOBS, os.cpu_count() or 1),
+    help=f"Processes.  [default: one per core, at most {MAX_JOBS}]",
 )
 
 

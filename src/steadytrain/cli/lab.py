@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from steadytrain.cli._options import json_option
+from steadytrain.cli._options import jobs_option, json_option
 from steadytrain.cli._output import print_json, say, stdout_console, stdout_to_stderr
 
 if TYPE_CHECKING:
     from steadytrain.lab.protocol import ExperimentInfo, LabResult
-
-MAX_JOBS = 4
-"""Processes used unless asked for more: each holds a torch of its own."""
 
 
 @click.command(short_help="List the experiments, or run one.")
@@ -33,11 +29,7 @@ MAX_JOBS = 4
 )
 @click.option("--seeds", type=click.IntRange(min=1), help="Runs per configuration.")
 @click.option("--epochs", type=float, help="Passes over the data.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    help=f"Processes.  [default: a core each, at most {MAX_JOBS}]",
-)
+@jobs_option
 @click.option(
     "--quick", is_flag=True, help="The smallest size that still goes all the way through."
 )
@@ -66,23 +58,17 @@ def command(name: str | None, *, out: Path | None, as_json: bool, **sizes: Any) 
         _print(result, page)
 
 
-def _run(
-    info: ExperimentInfo, folder: Path, *, jobs: int | None, **sizes: Any
-) -> tuple[LabResult, Path]:
+def _run(info: ExperimentInfo, folder: Path, **sizes: Any) -> tuple[LabResult, Path]:
     from steadytrain.cli._progress import progress_bar
     from steadytrain.lab.protocol import LabSettings
     from steadytrain.report.html import write_report
     from steadytrain.store.documents import write_experiment
 
-    settings = LabSettings(out=folder, jobs=jobs or _cores(), **sizes)
+    settings = LabSettings(out=folder, **sizes)
     with progress_bar(info.name) as report_progress:
         result = info.run(settings, report_progress)
     write_experiment(folder, result.experiment)
     return result, write_report([folder, *result.run_dirs])
-
-
-def _cores() -> int:
-    return min(MAX_JOBS, os.cpu_count() or 1)
 
 
 def _list(infos: list[ExperimentInfo], *, as_json: bool) -> None:

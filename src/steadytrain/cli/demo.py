@@ -1,0 +1,78 @@
+"""`steadytrain demo`: the main job, small, and runs that are broken on purpose."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from steadytrain.cli._options import jobs_option, json_option
+from steadytrain.cli._output import print_json, stdout_console, stdout_to_stderr
+
+if TYPE_CHECKING:
+    from steadytrain.lab.demo import BrokenRun, Demo
+
+
+@click.command(short_help="Train on embedded data, break a run on purpose, write a report.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/demo"),
+    show_default=True,
+    help="Folder for the runs and the report.",
+)
+@click.option(
+    "--quick", is_flag=True, help="The smallest size that still goes all the way through."
+)
+@jobs_option
+@json_option
+def command(out: Path, *, quick: bool, jobs: int, as_json: bool) -> None:
+    """Run the main job small, break two runs on purpose, and show what the findings say.
+
+    The main job compares four configurations of one small network on images of digits that come
+    with the package. The exit status is 0: these findings are wanted.
+    """
+    from steadytrain.cli._progress import progress_bar
+    from steadytrain.lab.demo import run_demo
+    from steadytrain.report.html import write_report
+
+    with stdout_to_stderr() if as_json else nullcontext(), progress_bar("demo") as report_progress:
+        demo = run_demo(out, report_progress, jobs=jobs, quick=quick)
+    page = write_report([out, *demo.all_run_dirs])
+    if as_json:
+        print_json(_document(demo, page))
+    else:
+        _print(demo, page)
+
+
+def _document(demo: Demo, page: Path) -> dict[str, Any]:
+    return {
+        "experiment": demo.experiment.to_json(),
+        "runs": [str(run) for run in demo.run_dirs],
+        "broken": [_broken_document(run) for run in demo.broken],
+        "report": str(page),
+    }
+
+
+def _broken_document(run: BrokenRun) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "done_to_it": run.done_to_it,
+        "run": str(run.run_dir),
+        "findings": [finding.to_json() for finding in run.findings],
+    }
+
+
+def _print(demo: Demo, page: Path) -> None:
+    from steadytrain.report.terminal import print_experiment, print_findings
+
+    console = stdout_console()
+    print_experiment(console, demo.experiment)
+    for run in demo.broken:
+        console.print()
+        console.rule(f"broken on purpose: {run.name}")
+        console.print(run.done_to_it, markup=False)
+        print_findings(console, run.findings)
+    click.echo(f"\nreport: {page.resolve()}")
