@@ -141,6 +141,7 @@ def open_watch(
         rules=rules,
         name=name,
         first_step=first_row,
+        resume=True,  # whether a run may be there was asked before
     )
 
 

@@ -33,6 +33,7 @@ def watch(
     rules: Sequence[Rule] | None = None,
     name: str | None = None,
     first_step: int = 0,
+    resume: bool = False,
 ) -> Watch:
     """The training loop around `model` and `optimizer` is watched from now on.
 
@@ -52,9 +53,14 @@ def watch(
         rules: the rules to judge with; every known one if None.
         name: the run's name in reports.
         first_step: number of the first step, for a run that is continued.
+        resume: whether `run_dir` may hold a run that is continued from `first_step`; what it
+            recorded from there on is replaced.
 
     Raises:
-        UsageError: the model has no parameters, the optimizer is none, or an interval is below 1.
+        UsageError: the model has no parameters, the optimizer is none, an interval is below 1,
+            or `run_dir` holds a run and `resume` is False.
+        RunBusyError: another process is writing in `run_dir`.
+        RunVersionError: another schema version wrote the run in `run_dir`.
 
     Cost: see the overhead table in the documentation; no device synchronisation but one copy
     per flush.
@@ -82,7 +88,15 @@ def watch(
     optimizers = as_optimizers(optimizer)
     sites = ParameterSites(models, optimizers)
     meta = _describe(models, optimizers, sites, name) | {"every": every, "first_step": first_step}
-    outlet = Outlet(sites, run_dir=run_dir, meta=meta, flush_every=flush_every, rules=rules)
+    outlet = Outlet(
+        sites,
+        run_dir=run_dir,
+        meta=meta,
+        flush_every=flush_every,
+        rules=rules,
+        first_step=first_step,
+        resume=resume,
+    )
     scaling = Scaling(scaler)
     session = Watch(
         models, optimizers, sites, outlet, every=every, scaling=scaling, first_step=first_step

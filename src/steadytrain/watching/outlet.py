@@ -21,9 +21,11 @@ from steadytrain.core.rule import Rule
 from steadytrain.core.stats import STATS
 from steadytrain.engine import Judge
 from steadytrain.probes import memory
+from steadytrain.store.reader import read_run
 from steadytrain.store.writer import RunWriter
 from steadytrain.watching.rows import Entry, Row, Table, Transfer
 from steadytrain.watching.sites import ParameterSites
+from steadytrain.watching.writing import open_run
 
 LOG: Final = logging.getLogger("steadytrain")
 
@@ -42,6 +44,13 @@ class Outlet:
         meta: what describes the run.
         flush_every: rows between two flushes.
         rules: rules to judge with; every known one if None.
+        first_step: number of the first row.
+        resume: whether `run_dir` may hold a run that is continued from `first_step`.
+
+    Raises:
+        UsageError: `run_dir` holds a run and `resume` is False.
+        RunBusyError: another process is writing in it.
+        RunVersionError: it was written by another schema version.
     """
 
     def __init__(
@@ -52,6 +61,8 @@ class Outlet:
         meta: dict[str, Any],
         flush_every: int,
         rules: Sequence[Rule] | None,
+        first_step: int = 0,
+        resume: bool = False,
     ) -> None:
         self._sites = sites
         self._flush_every = flush_every
@@ -59,8 +70,11 @@ class Outlet:
         self.findings: list[Finding] = []
         self.closed = False
         self._judge = Judge(rules)
-        self._writer = None if run_dir is None else RunWriter(Path(run_dir), meta=meta)
-        if self._writer is not None:
+        self._writer = None
+        if run_dir is not None:
+            self._writer = open_run(Path(run_dir), resume=resume)
+            self._take_up(self._writer, first_step)
+            self._writer.add_meta(meta)
             self._writer.add_sites("parameter", sites.names)
         self._written = len(sites.names)
         self._pending: list[Entry] = []
@@ -68,7 +82,20 @@ class Outlet:
         self._rows = 0
         self._last_flush = monotonic()
         self._muted: set[str] = set()
-        self._warned: set[str] = set()
+
+    def _take_up(self, writer: RunWriter, first_step: int) -> None:
+        """What the run measured and found before `first_step` is at hand again."""
+        if not writer.takes_up_a_run:
+            return
+        saved = read_run(writer.run_dir)
+        saved.history.truncate(first_step)
+        writer.truncate(first_step)
+        known = saved.history.sites_of("parameter")
+        if first_step and known == tuple(self._sites.names):
+            saved.history.capacity = self.history.capacity
+            self.history = saved.history
+            self._judge.update(self.history)
+        self.findings = [f for f in saved.findings if f.step < first_step]
 
     @property
     def run_dir(self) -> Path | None:
@@ -134,25 +161,6 @@ class Outlet:
         self.closed = True
         if self._writer is not None:
             self._writer.close()
-
-    def one_number(self, name: str, value: object) -> Tensor | float | None:
-        """`value` as what can be recorded under `name`, or None with one warning if it cannot."""
-        if name not in STATS or STATS[name].kind != "run":
-            known = ", ".join(stat for stat in STATS if STATS[stat].kind == "run")
-            self._warn_once(name, f"log({name}=...): no such statistic of the run. Known: {known}.")
-            return None
-        if isinstance(value, Tensor):
-            if value.numel() != 1:
-                shape = tuple(value.shape)
-                self._warn_once(name, f"log({name}=...): got shape {shape}, expected one number.")
-                return None
-            return value.detach().reshape(()).clone()
-        try:
-            return float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            kind = type(value).__name__
-            self._warn_once(name, f"log({name}=...): got {kind}, expected a number or a tensor.")
-            return None
 
     def report_broken(self, part: str, error: Exception, step: int) -> None:
         """A part of the watch broke: said once, as a finding and in the log."""
@@ -220,11 +228,6 @@ class Outlet:
         self.history.append(row.step, row.stat, values)
         if self._writer is not None:
             self._writer.add_row(row.step, row.stat, values)
-
-    def _warn_once(self, name: str, message: str) -> None:
-        if name not in self._warned:
-            self._warned.add(name)
-            LOG.warning(message)
 
 
 def param_size(param: Tensor) -> int:

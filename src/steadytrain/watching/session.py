@@ -33,6 +33,7 @@ from steadytrain.watching.alarm import Alarm
 from steadytrain.watching.callbacks import Callback
 from steadytrain.watching.clock import Clock
 from steadytrain.watching.forward import WatchedForward
+from steadytrain.watching.logged import Logged
 from steadytrain.watching.measuring import Measuring
 from steadytrain.watching.optimizers import WatchedOptimizer
 from steadytrain.watching.outlet import Outlet
@@ -63,6 +64,7 @@ class Watch:
         self._optimizers = [WatchedOptimizer(optimizer, sites) for optimizer in optimizers]
         self._owners = {id(p): o for o, w in enumerate(self._optimizers) for p in w.held()}
         self._clock = Clock()
+        self._numbers = Logged()
         self._logged: set[str] = set()
         self._early: list[tuple[str, Tensor | float]] = []
         self._sampling_row = -1
@@ -145,7 +147,7 @@ class Watch:
             if not self._optimizers:
                 self._open_row()
             for name, value in values.items():
-                number = self._outlet.one_number(name, value)
+                number = self._numbers.one_number(name, value)
                 if number is None:
                     continue
                 if self._stepping.row < 0 or name in self._logged:
