@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Final
 
 from rich.console import Console
@@ -16,6 +16,13 @@ from steadytrain.core.program import Program
 from steadytrain.training.progress import describe
 
 REFRESH_SECONDS: Final = 0.2
+
+
+class Terminal(Console):
+    """A console that goes quiet when its terminal is gone; rich's own ends the process."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
 
 
 class Bar:
@@ -37,12 +44,12 @@ class Bar:
             BarColumn(bar_width=None),
             TextColumn("{task.fields[numbers]}", markup=False),
             TimeRemainingColumn(),
-            console=console or Console(stderr=True),
+            console=console or Terminal(stderr=True),
             auto_refresh=False,
         )
         self._task = self._bar.add_task("", total=steps, completed=first, numbers="")
         self._first = first
-        self._began = time.monotonic()
+        self._began = monotonic()
         self._shown = -math.inf
         self._broken = False
         with self._terminal():
@@ -50,7 +57,7 @@ class Bar:
 
     def update(self, program: Program, history: History, *, last: bool = False) -> None:
         """The newest numbers are on the terminal, unless they were a moment ago."""
-        now = time.monotonic()
+        now = monotonic()
         if self._broken or (now - self._shown < REFRESH_SECONDS and not last):
             return
         self._shown = now
