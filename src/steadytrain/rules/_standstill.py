@@ -1,0 +1,78 @@
+"""Whether a loss is still where it began, as far as its noise lets anyone tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from steadytrain.core.columns import HEAD_ROWS, Floats
+from steadytrain.core.history import History
+from steadytrain.core.robust import Rows, Trail, median, spread
+
+FIRST: Final = 4
+"""Rows that say where the loss began."""
+
+SETTLED: Final = 8
+"""Rows after which the output scale has settled: many losses drop a little at once."""
+
+MIN_ROWS: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standstill:
+    """The level of the loss at some rows beside its beginning."""
+
+    still: Floats
+    """1 where the loss stands where it began, 0 where not, NaN where nobody can tell yet."""
+    level: Floats
+    beginning: float
+    noise: Floats
+
+
+def standstill(history: History, series: Trail, rows: Rows, window: int) -> Standstill:
+    """The verdict at `rows` over the last `window` steps.
+
+    Still means: the level is not below the first rows by a twentieth of itself and by the
+    noise, it is not below the rows after them by three standard errors, and the second half of
+    the window is not below the first by as much. A loss that spreads over the batches by half
+    its level or more is near its floor, not at its beginning.
+
+    Args:
+        history: what is judged; its first rows are read.
+        series: the loss.
+        rows: rows of the series.
+        window: steps the loss must have stood still for.
+    """
+    steps, head = history.head("loss", HEAD_ROWS)
+    first, settled = _median_of(head[:FIRST]), _median_of(head[SETTLED:])
+    recent = series.before(rows, window, reach=window, lag=-1)
+    late = series.before(rows, window, reach=window // 2, lag=-1)
+    early = median(np.where(np.isfinite(late), np.nan, recent))
+    level, noise = median(late), spread(recent, median(recent))
+    counts = np.isfinite(recent).sum(axis=-1)
+    error = 1.2533 * noise * np.sqrt(2.0 / np.maximum(counts, 1))
+    still = (
+        (first - level <= np.maximum(0.05 * np.abs(level), noise))
+        & (settled - level <= 3 * np.hypot(error, 1.2533 * noise / np.sqrt(HEAD_ROWS - SETTLED)))
+        & (early - level <= 3 * np.sqrt(2) * error)
+        & (noise < 0.5 * np.abs(level))
+    )
+    past_head = len(steps) == HEAD_ROWS and series.steps[rows] > steps[-1]
+    old = series.steps[rows] - history.first_step >= window
+    known = old & past_head & (counts >= MIN_ROWS) & np.isfinite(first + settled)
+    return Standstill(
+        still=np.where(known, still, np.nan), level=level, beginning=first, noise=noise
+    )
+
+
+def tenth_steps(series: Trail) -> Rows:
+    """The rows to judge that begin another ten steps: what holds for long needs no more."""
+    tens = series.steps // 10
+    begins = np.concatenate([[True], tens[1:] > tens[:-1]]) if len(tens) else np.empty(0, bool)
+    return series.rows[begins[series.first :]]
+
+
+def _median_of(rows: Floats) -> float:
+    return float(median(rows[:, 0])) if len(rows) else float("nan")

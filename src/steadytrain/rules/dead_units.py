@@ -1,0 +1,98 @@
+"""Units of a module give zero on every input.
+
+## What it sees
+The share of a module's units that were exactly zero on all inputs of a whole probe window. The
+share of zeros is something else: half of a healthy ReLU layer's values are zero.
+
+## Why it matters
+A unit that is zero on every input has no gradient and never comes back; a layer of such units
+cuts off everything before it.
+
+## Fires on
+    dead_fraction@act1 0.0 0.51
+
+    dead_fraction@act1 0.0
+    dead_fraction@act2 1.0
+
+## Stays silent on
+    dead_fraction@act1 0.0 0.49
+
+    act_zero_fraction@act1 0.9x50
+
+## What to do
+Lower the learning rate (a single large step is what kills units), initialise biases at zero and
+weights for ReLU, or use an activation with a slope below zero (LeakyReLU, GELU).
+
+## Source
+Unit-wise over inputs, as in TheDeepChecker (Braiek and Khomh 2022), not element-wise. Half the
+units is the share at which false alarms end on benchmarks/results/rule_faults.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from steadytrain.core.columns import Floats
+from steadytrain.core.finding import Finding, Severity
+from steadytrain.core.history import History
+from steadytrain.core.rule import rule, state
+from steadytrain.rules._extent import extent, named
+
+
+@rule(
+    code="ACT001",
+    causes=("dying-relu", "lr-too-high", "init-too-large", "data-not-normalized"),
+    repeat_after=1000,
+)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadUnits:
+    """Options of the rule."""
+
+    max_fraction: float = 0.5
+    """Share of a module's units that may be dead."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_fraction <= 1:
+            msg = f"max_fraction must be above 0 and at most 1, got {self.max_fraction}: it is a share"
+            raise ValueError(f"{msg} of a module's units. Try 0.5.")
+
+    @property
+    def lookback(self) -> int:
+        return 0
+
+    def check(self, history: History, /) -> Iterator[Finding]:
+        for stat, what in (
+            ("dead_fraction", "its units"),
+            ("input_dead_fraction", "the units it reads"),
+        ):
+            steps, shares = history.measured(stat)
+            hit = (shares > self.max_fraction) | (shares == 1)
+            for row in np.flatnonzero(hit.any(axis=1) & (steps >= history.fresh)):
+                yield self._finding(
+                    history.sites(stat), int(steps[row]), shares[row], hit[row], what
+                )
+
+    def _finding(
+        self, names: tuple[str, ...], step: int, shares: Floats, hit: np.ndarray, what: str
+    ) -> Finding:
+        measured = np.isfinite(shares)
+        whole = np.flatnonzero(shares == 1)
+        worst = int(whole[0]) if len(whole) else int(np.nanargmax(shares))
+        return state(
+            self,
+            step=step,
+            severity=Severity.CRITICAL if len(whole) else Severity.WARNING,
+            site=names[worst],
+            message=f"{shares[worst]:.0%} of {what} were zero on every input at {names[worst]} "
+            f"({extent(hit, measured, 'modules')} above {self.max_fraction:.0%}): they get no gradient "
+            "any more. Lower the learning rate, or use an activation with a slope below zero.",
+            evidence={
+                "dead_fraction": shares[worst],
+                "modules": named(names, hit),
+                "num_modules": hit.sum(),
+                "num_measured": measured.sum(),
+            },
+        )

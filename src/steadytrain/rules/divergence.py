@@ -1,0 +1,159 @@
+"""The loss rises and stays above its best recent level.
+
+## What it sees
+The level of the loss, not a single value: the medians of the last 4 and of the last 10 values
+against the ones before them, and the median of the last 64 against the best such level of the
+last few hundred steps. Upward only; noise, tails and earlier ups and downs are the run's own. A
+jump of the learning rate starts a new past.
+
+## Why it matters
+A run that climbs away from its best does not come back by itself in most cases; every further
+step is paid for and thrown away.
+
+## Fires on
+    loss 3.0x16 1.0x100 1.0..1.2x10
+
+## Stays silent on
+    loss 3.0x16 1.0x100 1.0..1.004x10
+
+    loss 3.0->0.5x300
+
+    learning_rate 0.001x300 0.1x100
+    loss 3.0->1.0x300 1.5x100
+
+## What to do
+Lower the learning rate (by 3 to 10) from a checkpoint before the rise, warm up longer, clip the
+gradient norm. If the data changed at that step, look there first.
+
+## Source
+Limits measured on synthetic curves: benchmarks/results/rule_curves.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from steadytrain.core.columns import Floats
+from steadytrain.core.finding import Finding, Severity
+from steadytrain.core.history import History
+from steadytrain.core.robust import Rows, Trail, Upward, median, spread, trail
+from steadytrain.core.rule import rule, state
+from steadytrain.rules._extent import number
+from steadytrain.rules._regime import Floor, regimes
+
+FAST: Final = (4, 10)
+"""Values whose median is the level, for a rise within a few steps."""
+
+SLOW: Final = 64
+"""Values whose median is the level, for a drift."""
+
+STRIDE: Final = 16
+"""Steps between two looks at the slow level."""
+
+
+@rule(
+    code="DYN003",
+    causes=("lr-too-high", "missing-warmup", "momentum-too-high", "loss-sign", "data-not-shuffled"),
+)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """Options of the rule."""
+
+    min_deviations: float = 8.0
+    """Robust standard deviations of the level that a fast rise must have at least."""
+    min_drift: float = 2.0
+    """Standard deviations of a single loss that a slow rise must have at least."""
+    min_rise: float = 0.005
+    """Least rise, as a share of what the loss has gained since the run began."""
+
+    def __post_init__(self) -> None:
+        if not (self.min_deviations > 0 and self.min_drift > 0):
+            msg = f"min_deviations and min_drift must be above 0, got {self.min_deviations} and"
+            raise ValueError(
+                f"{msg} {self.min_drift}: they are multiples of the noise. Try 8 and 2."
+            )
+        if not 0 <= self.min_rise < 1:
+            msg = f"min_rise must be in 0..1, got {self.min_rise}: it is a share of the run's progress."
+            raise ValueError(f"{msg} Try 0.005.")
+
+    @property
+    def lookback(self) -> int:
+        return 512
+
+    def check(self, history: History, /) -> Iterator[Finding]:
+        losses = trail(history, "loss")
+        if not len(losses.rows):
+            return
+        since = regimes(history, losses.steps)
+        expected, rise, over = self._slow(losses, since)
+        for smooth in FAST:
+            seen = Upward(smooth=smooth, deviations=self.min_deviations, tail=6.0).judge(
+                losses, since
+            )
+            better = (seen.excess > seen.limit) & ~over
+            expected = np.where(better, seen.expected, expected)
+            rise = np.where(better, seen.excess, rise)
+            over |= better
+        floor = Floor.of(history).least(expected, self.min_rise)
+        for row in np.flatnonzero(over & (rise > floor)):
+            step = int(losses.steps[losses.first + row])
+            yield self._finding(history, step, expected[row], rise[row])
+
+    def _slow(self, losses: Trail, since: Rows) -> tuple[Floats, Floats, np.ndarray]:
+        """The best level, the rise above it, and whether that is more than noise and wandering."""
+        count = len(losses.rows)
+        best, rise, over = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, bool)
+        looks = np.flatnonzero(_begins(losses))
+        levels = np.full(len(losses.steps), np.nan)
+        windows = losses.before(looks, SLOW, reach=2 * SLOW, lag=-1, since=since)
+        full = np.isfinite(windows).sum(axis=-1) >= SLOW // 2
+        levels[looks] = np.where(full, median(windows), np.nan)
+        reach = self.lookback - 2 * SLOW
+        for at, row in enumerate(looks):
+            if row < losses.first:
+                continue
+            oldest = max(losses.steps[row] - reach, since[row])
+            seen = levels[looks[: at + 1]][losses.steps[looks[: at + 1]] >= oldest]
+            seen = seen[np.isfinite(seen)]
+            if len(seen) < 6:
+                continue
+            here = row - losses.first
+            noise = float(spread(windows[at], median(windows[at])))
+            best[here], rise[here] = seen.min(), seen[-1] - seen.min()
+            over[here] = rise[here] > max(self.min_drift * noise, 1.5 * _wandering(seen))
+        return best, rise, over
+
+    def _finding(self, history: History, step: int, expected: float, rise: float) -> Finding:
+        beginning = Floor.of(history).beginning
+        gained = beginning - expected
+        lost = not rise < 0.5 * gained
+        share = (
+            "all it had gained"
+            if not rise < gained
+            else f"{rise / gained:.0%} of what it had gained"
+        )
+        return state(
+            self,
+            step=step,
+            severity=Severity.CRITICAL if lost else Severity.WARNING,
+            message=f"The loss has risen to {number(expected + rise)} from a level of {number(expected)}, "
+            f"{share} since {number(beginning)} at the start, and stays there. Lower the learning rate "
+            "from a checkpoint before the rise, or clip the gradient norm.",
+            evidence={"level": expected + rise, "best": expected, "beginning": beginning},
+        )
+
+
+def _begins(losses: Trail) -> np.ndarray:
+    """Which rows begin another stride of steps."""
+    strides = losses.steps // STRIDE
+    return np.concatenate([[False], strides[1:] > strides[:-1]])
+
+
+def _wandering(levels: Floats) -> float:
+    """The largest rise before the best level, which the run took back: its normal ups and downs."""
+    past = levels[: int(np.argmin(levels)) + 1]
+    return float((past - np.minimum.accumulate(past)).max())

@@ -1,0 +1,105 @@
+"""The loss has stayed where it began.
+
+## What it sees
+Over a window of steps the loss has not fallen below its first values by more than its noise
+explains, and it is not falling now. A loss that fell and then flattened, one that falls slowly
+through its noise, and one that began near its floor are something else.
+
+## Why it matters
+Nothing is being learned, and the curve looks calm: this is how swapped labels, a network without
+a gradient, and a learning rate a thousand times too small all look.
+
+## Fires on
+    loss 2.30x250
+
+## Stays silent on
+    loss 2.30x190
+
+    loss 2.3->2.0x300
+
+    loss 2.3->1.0x60 1.0x240
+
+    learning_rate 1e-5..1e-3x300
+    loss 2.30x300
+
+## What to do
+Overfit one batch: if that works, inputs and labels do not belong together. If it does not, look
+at vanishing gradients, at parameters the optimizer does not hold, then raise the learning rate
+by ten. A run that goes on from trained weights may stand still because it has nothing to learn.
+
+## Source
+Three standard errors of medians on both sides; the window and the share of the level are set on
+the healthy and faulty runs of benchmarks/results/rule_faults.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from steadytrain.core.finding import Finding, Severity
+from steadytrain.core.history import History
+from steadytrain.core.robust import trail
+from steadytrain.core.rule import rule, state
+from steadytrain.rules._extent import number
+from steadytrain.rules._schedule import is_rising
+from steadytrain.rules._standstill import standstill, tenth_steps
+
+
+@rule(
+    code="DYN004",
+    causes=(
+        "lr-too-low",
+        "label-misaligned",
+        "label-noise",
+        "vanishing-gradient",
+        "params-not-in-optimizer",
+        "detached-graph",
+    ),
+)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossPlateau:
+    """Options of the rule."""
+
+    window: int = 200
+    """Steps the loss must have stood still for."""
+
+    def __post_init__(self) -> None:
+        if not 40 <= self.window <= 500:
+            msg = (
+                f"window must be 40 to 500 steps, got {self.window}: noise hides a slope in fewer."
+            )
+            raise ValueError(f"{msg} Try 200.")
+
+    @property
+    def lookback(self) -> int:
+        return self.window
+
+    def check(self, history: History, /) -> Iterator[Finding]:
+        losses = trail(history, "loss")
+        rows = tenth_steps(losses)
+        if not len(rows):
+            return
+        seen = standstill(history, losses, rows, self.window)
+        for at in np.flatnonzero(seen.still == 1):
+            step = int(losses.steps[rows[at]])
+            if not is_rising(history, step, self.window):
+                yield self._finding(step, seen.level[at], seen.beginning, seen.noise[at])
+
+    def _finding(self, step: int, level: float, beginning: float, noise: float) -> Finding:
+        return state(
+            self,
+            step=step,
+            severity=Severity.WARNING,
+            message=f"After {step} steps the loss is {number(level)}; it began at {number(beginning)}, and a "
+            f"batch alone moves it by {number(noise)}. Nothing is learned: check that labels belong to "
+            "inputs and that gradients reach the first layer, then raise the learning rate tenfold.",
+            evidence={
+                "level": level,
+                "beginning": beginning,
+                "noise": noise,
+                "window": self.window,
+            },
+        )

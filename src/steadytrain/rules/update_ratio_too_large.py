@@ -1,0 +1,101 @@
+"""A step changes the weights by a large part of their own size.
+
+## What it sees
+The median over the weight matrices of update norm over weight norm: above a half on a single
+step, or above a tenth on most of the last twenty steps. Biases and normalisation scales are left
+out: they begin at zero or one and say nothing about the rate.
+
+## Why it matters
+A step as long as the weights themselves overwrites the initialisation and whatever was learned;
+the loss may still fall afterwards, from a worse place.
+
+## Fires on
+    update_ratio@a.weight 0.001x30 0.51
+    update_ratio@b.weight 0.001x30 0.51
+
+    update_ratio@a.weight 0.101x30
+    update_ratio@b.weight 0.101x30
+
+## Stays silent on
+    update_ratio@a.weight 0.001x30 0.49
+    update_ratio@b.weight 0.001x30 0.49
+
+    update_ratio@a.weight 0.099x30
+    update_ratio@b.weight 0.099x30
+
+    update_ratio@a.bias 5.0x30
+    update_ratio@a.weight 0.001x30
+    update_ratio@b.weight 0.001x30
+
+## What to do
+Lower the learning rate by the factor that brings the ratio to about 0.001 to 0.01, or warm up.
+
+## Source
+About 1e-3 is usual (Karpathy, CS231n notes, "ratio of weights:updates"). A tenth sustained and a
+half at once are where healthy and faulty runs part in benchmarks/results/rule_faults.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from steadytrain.core.finding import Finding, Severity
+from steadytrain.core.history import History
+from steadytrain.core.robust import median
+from steadytrain.core.rule import rule, state
+from steadytrain.rules._depth import matrix_medians
+from steadytrain.rules._extent import number
+
+WINDOW: Final = 20
+
+
+@rule(
+    code="OPT002", causes=("lr-too-high", "missing-warmup", "init-too-small", "momentum-too-high")
+)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateRatioTooLarge:
+    """Options of the rule."""
+
+    max_ratio: float = 0.5
+    """Update over weight that the median matrix may reach on a single step."""
+    max_usual: float = 0.1
+    """Update over weight that the median matrix may keep over twenty steps."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_usual <= self.max_ratio:
+            msg = f"max_usual must be above 0 and at most max_ratio, got {self.max_usual} and"
+            raise ValueError(
+                f"{msg} {self.max_ratio}: one is for many steps, one for one. Try 0.1 and 0.5."
+            )
+
+    @property
+    def lookback(self) -> int:
+        return WINDOW - 1
+
+    def check(self, history: History, /) -> Iterator[Finding]:
+        ratios = matrix_medians(history, "update_ratio", history.fresh, history.step + 1)
+        if not (ratios > self.max_usual).any():
+            return
+        start = history.fresh - self.lookback
+        context = matrix_medians(history, "update_ratio", start, history.step + 1)
+        windows = np.lib.stride_tricks.sliding_window_view(context, WINDOW)
+        usual = np.where(np.isfinite(windows).sum(axis=1) >= WINDOW // 2, median(windows), np.nan)
+        for row in np.flatnonzero((ratios > self.max_ratio) | (usual > self.max_usual)):
+            yield self._finding(history.fresh + int(row), ratios[row], usual[row])
+
+    def _finding(self, step: int, ratio: float, usual: float) -> Finding:
+        lasting = usual > self.max_usual
+        seen, limit = (usual, self.max_usual) if lasting else (ratio, self.max_ratio)
+        span = f"over the last {WINDOW} steps" if lasting else "on this step"
+        return state(
+            self,
+            step=step,
+            severity=Severity.CRITICAL if seen > 1 else Severity.WARNING,
+            message=f"The median weight matrix changed by {seen:.1%} of its size {span}, where {limit:.0%} "
+            f"is a lot and 0.1% is usual. Lower the learning rate about {number(seen / 0.003)}-fold or warm up.",
+            evidence={"update_ratio": seen, "limit": limit, "lasting": bool(lasting)},
+        )
