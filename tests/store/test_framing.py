@@ -38,7 +38,9 @@ def test_a_cut_leaves_exactly_the_frames_before_it(contents: list[bytes], data) 
     cut = data.draw(st.integers(0, len(encoded)))
     ends = [len(framed(contents[: i + 1])) for i in range(len(contents))]
     pieces = list(scan(encoded[:cut], SEED))
-    assert found(encoded[:cut]) == [c for c, e in zip(enumerate(contents), ends) if e <= cut]
+    assert found(encoded[:cut]) == [
+        c for c, e in zip(enumerate(contents), ends, strict=True) if e <= cut
+    ]
     assert all(piece.unfinished for piece in pieces if isinstance(piece, Damage))
 
 

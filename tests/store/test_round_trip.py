@@ -237,7 +237,7 @@ def test_finds_runs_below_a_directory(tmp_path: Path) -> None:
 
 def test_says_what_is_there_instead_of_a_run(tmp_path: Path) -> None:
     record(tmp_path / "runs" / "a", range(1))
-    with pytest.raises(RunNotFoundError, match="Did you mean .*runs/a"):
+    with pytest.raises(RunNotFoundError, match=r"Did you mean .*runs/a"):
         read_run(tmp_path)
     with pytest.raises(RunNotFoundError, match="nothing is there"):
         read_run(tmp_path / "nowhere")

@@ -108,6 +108,7 @@ class SegmentChain:
             self._let_go()
         if self._lock is None:
             self.claim()
+            self._check_owner()
         if not self._has_document:
             self._introduce()
 
@@ -220,8 +221,11 @@ class SegmentChain:
         self.closed.clear()
         self.release()
         self._has_document = False
-        found = read_catalog(self.run_dir)
-        if found.run_id not in ("", self.run_id):
+
+    def _check_owner(self) -> None:
+        """Nobody else has recorded into the directory since it was last ours."""
+        if read_catalog(self.run_dir).run_id not in ("", self.run_id):
+            self.release()
             raise StoreError(f"{self.run_dir} was deleted and holds another run now")
 
     def _introduce(self) -> None:

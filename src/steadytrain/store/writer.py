@@ -183,6 +183,7 @@ class RunWriter:
         """Everything that could be written is, the run is marked as ended, the directory free."""
         if not self._is_live:
             return
+        self._pending.seal(self._epoch)
         self._pending.add(Record(Kind.END, b"{}"))
         self._outage.over()
         if not self.flush() and not self._outage.is_on:
