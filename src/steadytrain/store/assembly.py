@@ -73,8 +73,8 @@ class Assembly:
             )
         for level, group in _grouped(self._thinned):
             self.missing.append(
-                f"Steps {group[0]:,} to {group[1]:,} are thinned: every {1 << level}th row of a "
-                "statistic was kept to stay below the size limit; its first rows are complete."
+                f"Steps {group[0]:,} to {group[1]:,} are thinned: one row in {1 << level} of "
+                "each statistic was kept to stay below the size limit; its first are complete."
             )
         if self._unknown:
             names = ", ".join(sorted(self._unknown)[:5])

@@ -138,7 +138,8 @@ class RunWriter:
             raise UsageError(f"{msg} step {step} and an array of shape {row.shape}.")
         self._check_width(stat, kind, len(row))
         self._resume_at(step)
-        head = self._chain.head.claim(stat, step, row.nbytes)
+        num_bytes = row.nbytes if kind in ("run", "group") else row.nbytes // 2
+        head = self._chain.head.claim(stat, step, num_bytes)
         self._pending.add_row(stat, step, row, head=head)
         if self._pending.is_full:
             self._make_room()
