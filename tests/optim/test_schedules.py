@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steadytrain.core.errors import UsageError
@@ -17,6 +17,7 @@ lengths = st.integers(1, 2000)
 ratios = st.floats(0, 1)
 
 
+@settings(deadline=None)
 @given(factories, warmups, lengths, ratios)
 def test_the_first_step_is_above_zero_and_below_the_peak(make, warmup, length, ratio):
     schedule = make(warmup_steps=warmup, total_steps=warmup + length, min_ratio=ratio)
@@ -24,6 +25,7 @@ def test_the_first_step_is_above_zero_and_below_the_peak(make, warmup, length, r
     assert schedule(warmup) == 1
 
 
+@settings(deadline=None)
 @given(factories, warmups, lengths, ratios)
 def test_the_rate_rises_to_the_peak_and_never_after_it(make, warmup, length, ratio):
     schedule = make(warmup_steps=warmup, total_steps=warmup + length, min_ratio=ratio)
@@ -32,6 +34,7 @@ def test_the_rate_rises_to_the_peak_and_never_after_it(make, warmup, length, rat
     assert all(a >= b for a, b in pairwise(rates[warmup:]))
 
 
+@settings(deadline=None)
 @given(factories, warmups, lengths, ratios, st.integers(0, 10**12))
 def test_the_end_is_the_floor_for_ever(make, warmup, length, ratio, later):
     schedule = make(warmup_steps=warmup, total_steps=warmup + length, min_ratio=ratio)

@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steadytrain.core.errors import ProgramError, StoreError
@@ -29,6 +29,7 @@ nests = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(nests)
 def test_plain_values_come_back_as_they_were(value):
     assert decode(encode(value)) == value
@@ -74,6 +75,7 @@ def test_the_digest_beside_it_is_the_files_own(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@settings(deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_noticed(tmp_path_factory, place, bit):
     checkpoints = Checkpoints(tmp_path_factory.mktemp("run"))

@@ -106,6 +106,26 @@ def test_resuming_goes_on_in_data_drawn_from_python_and_numpy(tmp_path):
     straight_and_resumed(tmp_path, lambda: make_program(batches=NoisyBatches()))
 
 
+class NoisyItems(torch.utils.data.Dataset):
+    def __len__(self):
+        return 44
+
+    def __getitem__(self, place):
+        inputs = torch.randn(4) + place / 44
+        return inputs, inputs.sum().reshape(1)
+
+
+@pytest.mark.slow
+def test_resuming_goes_on_in_data_drawn_by_worker_processes(tmp_path):
+    def make():
+        loader = torch.utils.data.DataLoader(
+            NoisyItems(), batch_size=8, shuffle=True, num_workers=2
+        )
+        return make_program(batches=loader)
+
+    straight_and_resumed(tmp_path, make, cut=8)
+
+
 class StatefulBatches:
     """A loader that saves its own place, as torchdata's StatefulDataLoader does."""
 

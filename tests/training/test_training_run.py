@@ -169,6 +169,18 @@ def test_ctrl_c_finishes_the_step_saves_and_returns_the_run(tmp_path):
     assert_same(end, everything(resumed))
 
 
+def test_ctrl_c_that_ends_the_loaders_workers_too_returns_the_run(tmp_path):
+    def batches():
+        yield torch.ones(2, 4), torch.ones(2, 1)
+        signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("DataLoader worker (pid 7) exited unexpectedly")
+
+    run = train(make_program(batches=batches()), 20, run_dir=tmp_path)
+    assert run.interrupted
+    assert run.metrics["steps"] == 1
+    assert read_run(tmp_path).missing == []
+
+
 def test_a_second_ctrl_c_leaves_at_once_and_the_run_is_readable(tmp_path):
     program = pressing_ctrl_c(make_program(), at=4, times=2)
     with pytest.raises(KeyboardInterrupt):

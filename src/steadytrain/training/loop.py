@@ -85,7 +85,7 @@ class Loop:
                 interrupted = True
                 first_line = str(error).partition("\n")[0]
                 self._note("stop", f"{type(error).__name__}: {first_line}".removesuffix(": "))
-                if ctrl_c.requested or not isinstance(error, KeyboardInterrupt):
+                if not self._is_a_stop(error, ctrl_c):
                     raise
             finally:
                 self._measure(first, time.monotonic() - began)
@@ -119,6 +119,13 @@ class Loop:
         if rhythm.checkpoint_every is not None and self._saved_at < program.step:
             self._save()
         return stopped
+
+    def _is_a_stop(self, error: BaseException, ctrl_c: CtrlC) -> bool:
+        """Whether a person's Ctrl-C ended the run, and it was the first."""
+        if not ctrl_c.requested:
+            return isinstance(error, KeyboardInterrupt)
+        # the terminal sends Ctrl-C to a DataLoader's workers too; waiting for them then fails
+        return isinstance(error, RuntimeError) and self._microbatches.is_reading
 
     def _validate(self) -> None:
         """The metric is logged; the random sources are put back, so looking changes nothing."""

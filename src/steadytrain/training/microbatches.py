@@ -17,7 +17,9 @@ class Microbatches:
     The position is the state of every random source when the pass began and the number of
     microbatches read since. Restoring it begins the pass again and reads on to the place, so
     any re-iterable whose order comes from those sources continues exactly; one that has
-    `state_dict` and `load_state_dict` (torchdata's StatefulDataLoader) does it itself.
+    `state_dict` and `load_state_dict` (torchdata's StatefulDataLoader) does it itself. Out of
+    reach are generators of the data's own, and those of worker processes that outlive a pass
+    (`persistent_workers=True`): the order is right, what they draw is not.
 
     Args:
         batches: re-iterable; one item is one microbatch.
@@ -30,6 +32,8 @@ class Microbatches:
         """Finished passes."""
         self.num_read = 0
         """Microbatches read in this pass."""
+        self.is_reading = False
+        """Whether the data is being asked for a microbatch, or failed to give one."""
         self._batches = batches
         self._sources = sources
         self._resumable = resumable
@@ -99,7 +103,10 @@ class Microbatches:
         self._iterator = iter(self._batches)
 
     def _read(self) -> Any:
-        return _END if self._iterator is None else next(self._iterator, _END)
+        self.is_reading = True
+        batch = _END if self._iterator is None else next(self._iterator, _END)
+        self.is_reading = False
+        return batch
 
 
 def _nothing_to_read(epoch: int) -> str:

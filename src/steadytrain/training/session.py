@@ -46,6 +46,9 @@ def train(
     With a `step_fn` the step is the user's own. The loop never touches train/eval modes, and
     putting the random sources back after `metric_fn` makes validation change nothing.
 
+    A second call for more steps goes on with the weights, in a new pass over the data; only
+    `resume` takes up the place in it.
+
     Ctrl-C ends the run after the step that is under way: the `Run` comes back with
     `interrupted=True`. A second one raises `KeyboardInterrupt` at once. Whatever ends the run,
     its directory is closed and readable.
