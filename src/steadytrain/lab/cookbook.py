@@ -68,13 +68,15 @@ def run(
 
     data = load(settings.data)
     scale = scale_for(settings)
+    if scale.max_images is not None:
+        data = data.head(scale.max_images, scale.max_images)
     settings.out.mkdir(parents=True, exist_ok=True)
-    jobs = [*main_jobs(scale, settings), *break_jobs(scale, settings)]
+    compared, broken = main_jobs(scale, settings), break_jobs(scale, settings)
     pool = executor_for(settings.jobs) if executor is None else nullcontext(executor)
     with pool as workers:
-        records = run_all(jobs, run_job, workers, report_progress, _name)
-    num_main = len(main_jobs(scale, settings))
-    results = Results.of(records[:num_main], records[num_main:], scale.factors)
+        records = run_all([*compared, *broken], run_job, workers, report_progress, _name)
+    count = len(compared)
+    results = Results.of(records[:count], records[count:], scale.factors)
     return LabResult(
         experiment=_experiment(results, scale, data.line, data.name),
         run_dirs=[record.run_dir for record in records if record.run_dir is not None],

@@ -56,6 +56,7 @@ def run_demo(
         StoreError: `out` cannot be written to.
     """
     from steadytrain.lab.lesson.broken import BREAKAGES, break_run
+    from steadytrain.lab.lesson.plan import run_dir_of
 
     totals: list[int] = []
 
@@ -67,7 +68,7 @@ def run_demo(
     result = find_experiment("cookbook").run(settings, report)
     broken: list[BrokenRun] = []
     for breakage in BREAKAGES:
-        run_dir, findings = break_run(breakage, out / breakage.name)
+        run_dir, findings = break_run(breakage, run_dir_of(out, breakage.name))
         broken.append(
             BrokenRun(
                 name=breakage.name,

@@ -42,8 +42,11 @@ class Interval:
         """The mean to the second digit that the interval leaves meaning to."""
         if math.isnan(self.half_width):
             return f"{self.mean:.3g} (n={self.n})"
-        places = 1 - math.floor(math.log10(self.half_width)) if self.half_width > 0 else 3
-        digits = min(max(places, 0), 6)
+        if self.half_width == 0 or not math.isfinite(self.half_width):
+            return f"{self.mean:.4g} ± {self.half_width:.2g} (n={self.n})"
+        needed = 1 - math.floor(math.log10(self.half_width))
+        most = 4 - math.floor(math.log10(abs(self.mean))) if self.mean else needed
+        digits = max(0, min(needed, most))
         return f"{self.mean:.{digits}f} ± {self.half_width:.{digits}f} (n={self.n})"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,10 +65,14 @@ def break_jobs(scale: Scale, settings: LabSettings) -> list[RunJob]:
     return _grid(scale, settings, factors, scale.break_epochs)
 
 
-def run_dir_of(out: Path, recipe: str) -> Path:
-    """Where the watched run of a configuration stands: `all tricks` -> `all-tricks`."""
-    words = "".join(c if c.isalnum() else " " for c in recipe.lower()).split()
-    return out / "-".join(words)
+def run_dir_of(out: Path, name: str) -> Path:
+    """A free folder for a watched run: `all tricks` -> `all-tricks`, the next time `-2`.
+
+    What an earlier call of the experiment left in `out` stays as it is.
+    """
+    words = "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
+    numbered = (f"{words}-{number}" if number > 1 else words for number in itertools.count(1))
+    return next(out / folder for folder in numbered if not (out / folder).exists())
 
 
 def _grid(

@@ -1,0 +1,103 @@
+"""Run the lab's cookbook and write its tables to `results/`.
+
+    python benchmarks/cookbook.py
+    python benchmarks/cookbook.py --data DIR --jobs 2
+
+The file is named after the data set: `cookbook_digits.md`, `cookbook_mnist.md`.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from steadytrain.core.experiment import Experiment, Table
+from steadytrain.lab import LabSettings, find_experiment
+from steadytrain.lab.datasets import load
+from steadytrain.store.documents import write_experiment
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of IDX files; the digits if left out")
+    parser.add_argument("--epochs", type=float)
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/cookbook"))
+    parser.add_argument("--quick", action="store_true", help="a small size, to try the script")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    settings = LabSettings(
+        out=options.out,
+        data=options.data,
+        epochs=options.epochs,
+        seeds=options.seeds,
+        jobs=options.jobs,
+        quick=options.quick,
+    )
+    start = time.perf_counter()
+    result = find_experiment("cookbook").run(settings, report_progress)
+    seconds = time.perf_counter() - start
+    write_experiment(options.out, result.experiment)
+    options.results.mkdir(parents=True, exist_ok=True)
+    path = options.results / f"cookbook_{file_name(load(options.data).name)}.md"
+    path.write_text(page(result.experiment, seconds, command(options)), encoding="utf-8")
+    print(f"{path} after {seconds:.0f} s")
+
+
+def report_progress(done: int, total: int, what: str) -> None:
+    print(f"{done}/{total} {what}", file=sys.stderr)
+
+
+def file_name(data_name: str) -> str:
+    return data_name.lower().replace("-", "_")
+
+
+def command(options: argparse.Namespace) -> str:
+    parts = ["python benchmarks/cookbook.py"]
+    parts += ["--data DIR"] if options.data else []
+    parts += [
+        f"--{name} {v:g}" for name in ("epochs", "seeds", "jobs") if (v := vars(options)[name])
+    ]
+    return " ".join([*parts, *(["--quick"] if options.quick else [])])
+
+
+def page(experiment: Experiment, seconds: float, command: str) -> str:
+    claims = Table(
+        title="Expected and measured",
+        columns=("question", "expected", "measured", "verdict", "comment"),
+        rows=tuple(
+            (c.question, c.expected, c.measured, c.verdict, c.comment) for c in experiment.claims
+        ),
+    )
+    settings = "\n".join(f"* {name}: {value}" for name, value in experiment.settings.items())
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    parts = [
+        f"# {experiment.title}\n\n{experiment.summary}",
+        f"{experiment.data}. Written on {today} by `{command}` in {seconds / 60:.1f} minutes.",
+        f"{settings}\n* system: {platform.system()}",
+        *(markdown(table) for table in (claims, *experiment.tables)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown(table: Table) -> str:
+    lines = [row(table.columns), row(["---"] * len(table.columns)), *map(row, table.rows)]
+    note = f"\n\n{table.note}" if table.note else ""
+    return f"## {table.title}\n\n" + "\n".join(lines) + note
+
+
+def row(cells) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
