@@ -31,7 +31,7 @@ NO_COMPLEX = {"adamw-fused", "adafactor"}
 def seed_all(seed=0):
     torch.manual_seed(seed)
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the global generator is what must stay untouched
+    np.random.seed(seed)
 
 
 def bits(tensor):
@@ -60,7 +60,7 @@ def everything(models, optimizers):
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "torch": torch.get_rng_state(),
         "python": random.getstate(),
-        "numpy": np.random.get_state()[1:],  # noqa: NPY002
+        "numpy": np.random.get_state()[1:],
     }
 
 

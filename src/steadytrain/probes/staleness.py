@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from steadytrain.probes.gradients import dense_values
 
@@ -57,7 +58,7 @@ def choose(params: Sequence[Tensor]) -> list[Tensor]:
 
     Small ones near the even places are preferred: they cost less to look at.
     """
-    able = [p for p in params if p.requires_grad and p.is_leaf]
+    able = [p for p in params if p.requires_grad and p.is_leaf and not is_lazy(p)]
     if len(able) <= MAX_SENTINELS:
         return able
     edges = [round(i * len(able) / MAX_SENTINELS) for i in range(MAX_SENTINELS + 1)]

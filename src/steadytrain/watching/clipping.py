@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_
 
+from steadytrain.probes.foreach import is_uniform
 from steadytrain.probes.gradients import torch_norms
 
 _LAYOUT = attrgetter("layout")
@@ -29,6 +30,21 @@ def norms_and_total(grads: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """The norm of each gradient, [len(grads)], and of all together, as torch computes them."""
     norms = torch_norms(grads)
     return norms, torch.linalg.vector_norm(norms, 2.0)
+
+
+def shareable(grads: Sequence[Tensor], norms: Tensor) -> Tensor | None:
+    """The clip's norms where they are the watch's too, else None.
+
+    Gradients of several dtypes or devices are grouped by torch, so that their norms stand in
+    another order; norms of half precision are too coarse to record.
+    """
+    half = norms.dtype in (torch.float16, torch.bfloat16)
+    return norms if is_uniform(grads) and not half else None
+
+
+def coefficient(max_norm: float, total: Tensor) -> Tensor:
+    """What the clip multiplies gradients with: torch's formula, [] on the total's device."""
+    return torch.clamp(float(max_norm) / (total.detach() + 1e-6), max=1.0)
 
 
 def scale_by(

@@ -13,10 +13,65 @@ LOG: Final = logging.getLogger("steadytrain")
 
 
 class Logged:
-    """Takes values from `watch.log` without ever raising into the loop."""
+    """Takes values from `watch.log` without ever raising into the loop, and finds their row.
+
+    What is logged after a backward belongs to the step that follows it, what is logged before
+    the next backward to the step that was made. A loop whose first value comes before its first
+    backward logs early: there, a second value under one name belongs to the next step.
+    """
 
     def __init__(self) -> None:
         self._warned: set[str] = set()
+        self._names: set[str] = set()
+        self._waiting: list[tuple[str, Tensor | float]] = []
+        self._logs_early = False
+
+    def is_for_next(
+        self,
+        name: str,
+        *,
+        has_row: bool,
+        is_under_way: bool,
+        has_backward: bool,
+        is_complete: bool,
+        is_blind: bool,
+    ) -> bool:
+        """Whether a value belongs to the row that is not open yet.
+
+        Args:
+            name: the statistic.
+            has_row: whether any row is open.
+            is_under_way: whether the open row's step is still to come.
+            has_backward: whether a gradient arrived since the last step.
+            is_complete: whether every optimizer has stepped in the open row.
+            is_blind: whether arrivals are not seen, so that `has_backward` says nothing.
+        """
+        if not has_row:
+            self._logs_early |= not has_backward
+            return True
+        if is_under_way:
+            return False
+        if has_backward:
+            return is_complete or name in self._names
+        return (self._logs_early or is_blind) and name in self._names
+
+    def wait(self, name: str, value: Tensor | float) -> None:
+        """The value waits for the next row."""
+        self._waiting.append((name, value))
+
+    def has(self, name: str) -> bool:
+        """Whether the open row has a value of that name."""
+        return name in self._names
+
+    def note(self, name: str) -> None:
+        """The open row has a value of that name."""
+        self._names.add(name)
+
+    def take(self) -> list[tuple[str, Tensor | float]]:
+        """What waits for the row that opens now."""
+        waiting, self._waiting = self._waiting, []
+        self._names = {name for name, _ in waiting}
+        return waiting
 
     def one_number(self, name: str, value: object) -> Tensor | float | None:
         """`value` as what can be recorded under `name`, or None with one warning if it cannot."""

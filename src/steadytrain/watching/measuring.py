@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -13,8 +12,6 @@ from steadytrain.watching.alarm import Alarm
 from steadytrain.watching.optimizers import WatchedOptimizer, gradient_entries
 from steadytrain.watching.scaling import Scaling, unscaled
 from steadytrain.watching.sites import ParameterSites, is_measurable
-
-_HALF: Final = (torch.float16, torch.bfloat16)
 
 
 class Measuring:
@@ -39,6 +36,9 @@ class Measuring:
         self._scaling = scaling
         self._record = record
         self._in_optimizer: dict[int, bool] = {}
+        self._arrived = 0
+        self.is_blind = True
+        """Whether no gradient was seen to arrive before the last step."""
         self.sentinels = [[Sentinel(p) for p in choose(w.held())] for w in optimizers]
 
     def gradients(
@@ -61,7 +61,7 @@ class Measuring:
         """
         index = self._sites.index
         places = [index.get(id(param), -1) for param in params]
-        if norms is None or norms.dtype in _HALF or -1 in places:
+        if norms is None or -1 in places:
             params = [p for p in params if is_measurable(p) and id(p) in index]
             places = [index[id(param)] for param in params]
             norms = None
@@ -89,9 +89,19 @@ class Measuring:
         for stat, value, sites in self._optimizers[owner].moved(low_precision=deep):
             self._record(stat, value, sites)
 
+    @property
+    def has_backward(self) -> bool:
+        """Whether a gradient arrived since any optimizer's last step."""
+        return self._count() != self._arrived
+
+    def _count(self) -> int:
+        return sum(sentinel.arrivals for owned in self.sentinels for sentinel in owned)
+
     def arrivals(self, owner: int) -> None:
         """How often gradients arrived since the last step, and whether old ones were cleared."""
+        self.is_blind = not self.has_backward
         taken = [sentinel.take() for sentinel in self.sentinels[owner]]
+        self._arrived = self._count()
         if taken:
             self._record("num_microbatches", float(max(arrivals for arrivals, _ in taken)))
         stale = [flag for _, flag in taken if flag is not None]

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from steadytrain.probes import updates
 from steadytrain.probes.gradients import element_statistics, measured_norms
@@ -38,7 +39,7 @@ class WatchedOptimizer:
 
     def refresh(self) -> None:
         """The samples look at the parameters the optimizer holds now, where they are now."""
-        signature = tuple(len(group["params"]) for group in self.optimizer.param_groups)
+        signature = tuple(id(p) for group in self.optimizer.param_groups for p in group["params"])
         if signature == self._signature and all(map(updates.is_current, self._samples)):
             return
         self._sites.refresh()
@@ -52,8 +53,7 @@ class WatchedOptimizer:
             updates.make_sample(params, [index[id(param)] for param in params], cap)
             for params in by_device.values()
         ]
-        lazy = sum(signature) > len(self.params)
-        self._signature = () if lazy else signature
+        self._signature = () if any(map(is_lazy, self.held())) else signature
 
     def remember(self) -> None:
         """The update will be measured from the parameters as they are now."""

@@ -113,6 +113,7 @@ class Table:
         self._scalars: dict[Key, list[float]] = {}
         self._params: dict[Key, Floats] = {}
         self._named: dict[Key, dict[str, float]] = {}
+        self._factors: dict[int, Floats] = {}
         for entry, values in zip(transfer.entries, transfer.values(), strict=True):
             self._place(entry, values)
         self._derive_losses()
@@ -143,7 +144,10 @@ class Table:
     def _place(self, entry: Entry, values: Floats) -> None:
         key = entry.step, entry.stat
         kind = STATS[entry.stat].kind
-        if kind == "run":
+        if entry.stat == "clip_coefficient":
+            factors = self._factors.setdefault(entry.step, np.full(len(self._sizes), np.nan))
+            factors[_places(entry.sites)] = values[0]
+        elif kind == "run":
             self._scalars.setdefault(key, []).append(float(values[0]))
         elif kind == "parameter":
             self._fill(key, values, entry.sites)
@@ -152,7 +156,7 @@ class Table:
             self._named.setdefault(key, {}).update(zip(names, values.tolist(), strict=True))
 
     def _fill(self, key: Key, values: Floats, sites: Sequence[int] | Sequence[str] | None) -> None:
-        places = slice(None) if sites is None else np.asarray(sites, dtype=np.int64)
+        places = _places(sites)
         row = self._params.setdefault(key, np.full(len(self._sizes), np.nan))
         row[places] = values
         if key[1] in _COUNTERS and not np.isfinite(values).all():
@@ -170,15 +174,15 @@ class Table:
                 self._scalars[step, "loss"] = [float(finite.mean())]
 
     def _derive_clip(self) -> None:
-        for step in [step for step, stat in self._scalars if stat == "max_grad_norm"]:
-            total = self._scalars.get((step, "grad_norm_total"), [np.nan])[-1]
-            limit = self._scalars[step, "max_grad_norm"][-1]
-            if np.isnan(total):
+        """The smallest factor of the step's clips, and what they left of the gradients."""
+        for step, factors in self._factors.items():
+            if np.isnan(factors).all():
                 continue
-            coefficient = min(1.0, limit / (total + 1e-6))
-            self._scalars[step, "clip_coefficient"] = [coefficient]
-            if np.isfinite(total):
-                self._scalars[step, "grad_norm_clipped"] = [total * coefficient]
+            self._scalars[step, "clip_coefficient"] = [float(np.nanmin(factors))]
+            norms = self._params.get((step, "grad_norm"))
+            if norms is not None and (step, "grad_norm_total") in self._scalars:
+                left = norms * np.where(np.isnan(factors), 1.0, factors)
+                self._scalars[step, "grad_norm_clipped"] = [float(np.sqrt(np.nansum(left**2)))]
 
     def _derive_params(self) -> None:
         for step, stat in list(self._params):
@@ -203,3 +207,7 @@ class Table:
         ratio = np.full_like(updates, np.nan)
         np.divide(updates, weights, out=ratio, where=usable)
         return ratio
+
+
+def _places(sites: Sequence[int] | Sequence[str] | None) -> slice | NDArray[np.int64]:
+    return slice(None) if sites is None else np.asarray(sites, dtype=np.int64)

@@ -30,6 +30,11 @@ class Scaling:
         scale = getattr(self._scaler, "_scale", None)
         return scale.detach().clone() if isinstance(scale, Tensor) else None
 
+    @property
+    def attempt(self) -> object:
+        """Another object after every `update()` of the scaler; None without one."""
+        return getattr(self._scaler, "_per_optimizer_states", None) if self.known else None
+
     def inverse(self, optimizer: Any) -> Tensor | None:
         """What the optimizer's gradients must be multiplied with to be unscaled; None for 1."""
         handed = getattr(optimizer, "grad_scale", None)

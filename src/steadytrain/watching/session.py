@@ -62,11 +62,8 @@ class Watch:
         self._scaling = scaling
         self._stepping = Stepping(len(optimizers), skips=scaling.known, first=first_step)
         self._optimizers = [WatchedOptimizer(optimizer, sites) for optimizer in optimizers]
-        self._owners = {id(p): o for o, w in enumerate(self._optimizers) for p in w.held()}
         self._clock = Clock()
-        self._numbers = Logged()
-        self._logged: set[str] = set()
-        self._early: list[tuple[str, Tensor | float]] = []
+        self._logged = Logged()
         self._sampling_row = -1
         self._forward = WatchedForward(models, self._boundary)
         self._alarm = Alarm(self._forward, sites, self._record)
@@ -120,17 +117,19 @@ class Watch:
         factor of 1 is not multiplied. No synchronisation on a device.
         """
         if parameters is None:
-            chosen = self._sites.params
+            chosen = self._sites.current()
         else:
             chosen = [parameters] if isinstance(parameters, Tensor) else list(parameters)
         params = [param for param in chosen if param.grad is not None]
         grads = [param.grad for param in params if param.grad is not None]
-        if not clipping.shares_pass(grads, norm_type, foreach):
+        if clipping.shares_pass(grads, norm_type, foreach):
+            norms, total = clipping.norms_and_total(grads)
+            self._before_clip(params, clipping.shareable(grads, norms), max_norm)
+            clipping.scale_by(params, max_norm, total, error_if_nonfinite, foreach)
+        else:
             self._before_clip(params, None, max_norm)
-            return torch_clip_grad_norm_(params, max_norm, norm_type, error_if_nonfinite, foreach)
-        norms, total = clipping.norms_and_total(grads)
-        self._before_clip(params, norms, max_norm)
-        clipping.scale_by(params, max_norm, total, error_if_nonfinite, foreach)
+            total = torch_clip_grad_norm_(params, max_norm, norm_type, error_if_nonfinite, foreach)
+        self._after_clip(params, clipping.coefficient(max_norm, total))
         return total
 
     def log(self, **values: Tensor | float) -> None:
@@ -144,17 +143,14 @@ class Watch:
             watch.log(loss=loss)
         """
         with self._boundary("log"), self._clock.inside():
-            if not self._optimizers:
+            if not self._optimizers and (
+                not self._stepping.is_open or any(map(self._logged.has, values))
+            ):
                 self._open_row()
             for name, value in values.items():
-                number = self._numbers.one_number(name, value)
-                if number is None:
-                    continue
-                if self._stepping.row < 0 or name in self._logged:
-                    self._early.append((name, number))
-                else:
-                    self._logged.add(name)
-                    self._record(name, number)
+                number = self._logged.one_number(name, value)
+                if number is not None:
+                    self._log(name, number)
 
     def findings(self) -> list[Finding]:
         """Everything found so far, in order of step; what was measured until now is judged."""
@@ -252,13 +248,19 @@ class Watch:
 
     def _before_clip(self, params: list[Tensor], norms: Tensor | None, max_norm: float) -> None:
         with self._boundary("clip"), self._clock.inside():
-            owners = {self._owners.get(id(param), EVERYONE) for param in params}
+            owners = {self._sites.owners.get(id(param), EVERYONE) for param in params}
             owner = owners.pop() if len(owners) == 1 else EVERYONE
-            if self._stepping.needs_row_for_clip(owner):
+            if self._stepping.needs_row_for_clip(owner, self._scaling.attempt):
                 self._open_row()
-            self._stepping.collected.add(owner)
+            self._stepping.collected[owner] = self._scaling.attempt
             self._collect(params, norms, max(owner, 0))
             self._record("max_grad_norm", float(max_norm))
+
+    def _after_clip(self, params: list[Tensor], coefficient: Tensor) -> None:
+        with self._boundary("clip"), self._clock.inside():
+            index = self._sites.index
+            places = [index[id(param)] for param in params if id(param) in index]
+            self._record("clip_coefficient", coefficient, places)
 
     # rows
 
@@ -268,10 +270,11 @@ class Watch:
         self._stepping.open()
         if bad_steps:
             self._alarm.look_late()
-        self._logged = {name for name, _ in self._early}
-        for name, value in self._early:
+        for name, value in self._logged.take():
             self._record(name, value)
-        self._early = []
+        if not self._optimizers:
+            self._take_activations()
+            self._sample_next_row()
         scale = self._scaling.scale()
         if scale is not None:
             self._record("loss_scale", scale)
@@ -281,10 +284,23 @@ class Watch:
 
     def _close_row(self) -> None:
         """What can be said of the row only now that it is over."""
-        if self._sampling_row == self._stepping.row:
-            self._take_activations()
+        self._take_activations()
         if self._stepping.was_skipped:
             self._record("step_skipped", 1.0)
+
+    def _log(self, name: str, number: Tensor | float) -> None:
+        if self._optimizers and self._logged.is_for_next(
+            name,
+            has_row=self._stepping.is_open,
+            is_under_way=self._stepping.is_under_way(self._scaling.attempt),
+            has_backward=self._measuring.has_backward,
+            is_complete=self._stepping.is_complete,
+            is_blind=self._measuring.is_blind,
+        ):
+            self._logged.wait(name, number)
+        else:
+            self._logged.note(name)
+            self._record(name, number)
 
     def _record(self, stat: str, value: Tensor | float, sites: Sequence[Any] | None = None) -> None:
         self._outlet.record(max(self._stepping.row, 0), stat, value, sites)
@@ -296,7 +312,7 @@ class Watch:
         """The optimizer's gradients are measured, unless the clip did it."""
         if not self._stepping.is_collected(owner):
             self._collect(self._optimizers[owner].with_grads(), None, owner)
-            self._stepping.collected.add(owner)
+            self._stepping.collected[owner] = self._scaling.attempt
 
     def _collect(self, params: Sequence[Tensor], norms: Tensor | None, owner: int) -> None:
         deep = self._is_sampled(self._stepping.row)
@@ -314,5 +330,7 @@ class Watch:
             self._forward.attach()
 
     def _take_activations(self) -> None:
+        if self._sampling_row > self._stepping.row:
+            return
         for stat, module, value in self._forward.detach():
             self._record(stat, value, [module])

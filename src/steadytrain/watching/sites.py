@@ -95,13 +95,28 @@ class ParameterSites:
         self._models = models
         self._optimizers = optimizers
         self.names: list[str] = []
+        self._names: dict[str, int] = {}
         self.params: list[Tensor] = []
         self.index: dict[int, int] = {}
+        self.owners: dict[int, int] = {}
+        """The optimizer that holds a parameter, by the parameter's id."""
+        self._current: dict[int, Tensor] = {}
+        self._seen: list[list[int]] = []
         self.refresh()
 
-    def refresh(self) -> list[str]:
-        """Parameters that appeared since are sites now; returns their names."""
-        before = len(self.names)
+    def current(self) -> list[Tensor]:
+        """What models and optimizers hold now, in the models' order; new ones are sites.
+
+        A change is noticed when an optimizer's parameters change.
+        """
+        if self._held() != self._seen:
+            self.refresh()
+        return list(self._current.values())
+
+    def refresh(self) -> None:
+        """Parameters that appeared since are sites now, and those that are gone not current."""
+        self._seen, self._current = self._held(), {}
+        self.owners = {param: order for order, held in enumerate(self._seen) for param in held}
         for prefix, model in self._models.items():
             for name, param in unwrap(model).named_parameters(prefix=prefix):
                 self._add(name, param)
@@ -109,13 +124,25 @@ class ParameterSites:
             for group, entry in enumerate(optimizer.param_groups):
                 for place, param in enumerate(entry["params"]):
                     self._add(f"optimizer{order}.group{group}.{place}", param)
-        return self.names[before:]
+
+    def _held(self) -> list[list[int]]:
+        """The optimizers' parameters by id; ids are not reused, since every one is kept here."""
+        return [[id(p) for g in o.param_groups for p in g["params"]] for o in self._optimizers]
 
     def _add(self, name: str, param: Tensor) -> None:
+        self._current.setdefault(id(param), param)
         if id(param) not in self.index:
             self.index[id(param)] = len(self.names)
-            self.names.append(name)
+            self.names.append(self._free(name))
             self.params.append(param)
+
+    def _free(self, name: str) -> str:
+        """`name`, or with a number where a parameter that was replaced has it."""
+        if name not in self._names:
+            self._names[name] = 1
+            return name
+        self._names[name] += 1
+        return self._free(f"{name}#{self._names[name]}")
 
     def held(self) -> dict[int, bool]:
         """For every site that requires a gradient: whether an optimizer holds it."""
@@ -123,7 +150,7 @@ class ParameterSites:
         return {
             site: id(param) in owned
             for site, param in enumerate(self.params)
-            if param.requires_grad
+            if param.requires_grad and id(param) in self._current
         }
 
 

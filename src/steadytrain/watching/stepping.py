@@ -2,12 +2,13 @@
 
 A row is an attempted optimizer step. With several optimizers that take turns, a row holds one
 step of each: it is complete when one of them comes round again. A clip opens the row, because it
-comes before the step; a row whose clip is followed by no step was skipped by the loss scaler.
+comes before the step. Without an optimizer to follow, a row is what comes between two clips or
+two logs of one name. With a scaler, a row whose clip is followed by no step was skipped by the loss scaler,
+which is known when the scaler was updated in between: two clips of one step share its row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 EVERYONE: Final = -1
@@ -27,26 +28,35 @@ class Stepping:
         self.row = first - 1
         self.finished = first
         self.stepped: set[int] = set()
-        self.collected: set[int] = set()
+        self.collected: dict[int, object] = {}
+        """Whose gradients were measured, and in which attempt of the scaler."""
         self.inside_step: set[int] = set()
         """Optimizers whose closure is running."""
-        self._num_optimizers = num_optimizers
+        self._num_optimizers = self._expected = num_optimizers
         self._skips = skips
-        self._open = False
+        self.is_open = False
 
-    def needs_row_for_clip(self, owner: int) -> bool:
-        """Whether gradients that are about to be clipped belong to a new row."""
-        if not self._open:
+    def needs_row_for_clip(self, owner: int, attempt: object = None) -> bool:
+        """Whether gradients that are about to be clipped belong to a new row.
+
+        Args:
+            owner: the optimizer that holds them, or `EVERYONE`.
+            attempt: the scaler's, as in `Scaling.attempt`.
+        """
+        if not self.is_open:
             return True
         if self.inside_step:
             return False
-        if owner == EVERYONE:
-            return bool(self.stepped) or (self._skips and bool(self.collected))
-        return owner in self.stepped or (self._skips and owner in self.collected)
+        if not self._num_optimizers:
+            return owner in self.collected
+        concerned = self.collected if owner == EVERYONE else {owner, EVERYONE}
+        earlier = [self.collected[one] for one in concerned if one in self.collected]
+        skipped = any(one is not attempt for one in earlier)
+        return skipped or (bool(self.stepped) if owner == EVERYONE else owner in self.stepped)
 
     def needs_row_for_step(self, owner: int) -> bool:
         """Whether an optimizer that is about to step does so in a new row."""
-        return not self._open or owner in self.stepped
+        return not self.is_open or owner in self.stepped
 
     def is_collected(self, owner: int) -> bool:
         """Whether the optimizer's gradients were measured in this row already."""
@@ -55,8 +65,10 @@ class Stepping:
     def open(self) -> None:
         """The next row begins."""
         self.row += 1
-        self._open = True
-        self.stepped, self.collected = set(), set()
+        self.is_open = True
+        self._expected = min(self._expected, len(self.stepped) or self._num_optimizers)
+        self.finished += not self._num_optimizers
+        self.stepped, self.collected = set(), {}
 
     def step(self, owner: int) -> None:
         """The optimizer has stepped in this row."""
@@ -64,18 +76,17 @@ class Stepping:
             self.finished += 1
         self.stepped.add(owner)
 
+    def is_under_way(self, attempt: object = None) -> bool:
+        """Whether the row's gradients were clipped and its step is still to come."""
+        waits = self.is_open and bool(self.collected) and not self.stepped
+        return waits and all(one is attempt for one in self.collected.values())
+
     @property
     def was_skipped(self) -> bool:
         """Whether the row's gradients were clipped but no optimizer stepped."""
-        return self._open and bool(self.collected) and not self.stepped and self._skips
+        return self.is_open and bool(self.collected) and not self.stepped and self._skips
 
     @property
     def is_complete(self) -> bool:
-        """Whether every optimizer has stepped in this row."""
-        return len(self.stepped) >= self._num_optimizers
-
-    @staticmethod
-    def owner_of(owners: Iterable[int]) -> int:
-        """The one optimizer that holds all of them, or `EVERYONE`."""
-        found = set(owners)
-        return found.pop() if len(found) == 1 else EVERYONE
+        """Whether as many optimizers have stepped in this row as in the shortest one so far."""
+        return len(self.stepped) >= self._expected
