@@ -13,6 +13,7 @@ from training_programs import assert_same, everything, make_program, mean_square
 import steadytrain as st
 from steadytrain.core.errors import ProgramError, UsageError
 from steadytrain.store.reader import read_run
+from steadytrain.training.record import BareRecord
 
 
 def train(program, steps, **options):
@@ -134,6 +135,17 @@ def test_an_exception_goes_through_unchanged_and_the_run_is_readable(tmp_path):
     assert saved.history.measured("loss")[0].tolist() == list(range(7))
     assert [(e.kind, e.reason) for e in saved.events] == [("stop", "KeyError: 'pixels'")]
     assert not program.model._forward_hooks
+
+
+def test_a_broken_device_does_not_hide_what_broke_it(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    error = KeyError("label 11")
+    monkeypatch.setattr(BareRecord, "flush", broken)
+    with pytest.raises(KeyError) as caught:
+        train(make_program(loss_fn=failing_at(3, error)), 20, watch=False)
+    assert caught.value is error
 
 
 def test_a_keyboard_interrupt_from_within_returns_the_run(tmp_path):

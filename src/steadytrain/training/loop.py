@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -82,13 +83,12 @@ class Loop:
             try:
                 interrupted = self._run(ctrl_c)
             except BaseException as error:
-                interrupted = True
-                first_line = str(error).partition("\n")[0]
-                self._note("stop", f"{type(error).__name__}: {first_line}".removesuffix(": "))
+                with suppress(Exception):  # a broken device must not hide what broke it
+                    self._note("stop", _named(error))
                 if not self._is_a_stop(error, ctrl_c):
                     raise
-            finally:
-                self._measure(first, time.monotonic() - began)
+                interrupted = True
+        self._measure(first, time.monotonic() - began)
         return interrupted
 
     def add_event(
@@ -195,6 +195,11 @@ def metric(metric_fn: Callable[..., object], program: Program) -> float:
 def device_of(program: Program) -> torch.device:
     """Where the model's first parameter is: the device to autocast on."""
     return next(iter(program.model.parameters())).device
+
+
+def _named(error: BaseException) -> str:
+    first_line = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
 
 
 def _is_due(step: int, every: int | None) -> bool:
