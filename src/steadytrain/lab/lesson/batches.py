@@ -78,7 +78,7 @@ class ShuffledBatches:
 def _standardised(images: Bytes, scale: tuple[float, float]) -> Tensor:
     mean, deviation = scale
     pixels = torch.from_numpy(images.astype(np.float32)).unsqueeze(1)
-    return ((pixels - mean) / deviation).to(memory_format=torch.channels_last)
+    return pixels.sub_(mean).div_(deviation).to(memory_format=torch.channels_last)
 
 
 def _labels(labels: Bytes) -> Tensor:

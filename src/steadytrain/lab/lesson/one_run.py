@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -108,12 +109,11 @@ def run_job(job: RunJob) -> RunRecord:
         UnknownNameError: there is no such recipe.
         UsageError: the data cannot be read.
     """
-    recipe, data = find_recipe(job.recipe), load(job.data)
-    if job.max_images is not None:
-        data = data.head(job.max_images, job.max_images)
+    recipe = find_recipe(job.recipe)
+    data, tensors = _prepared(job.data, job.max_images)
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        return _train(job, recipe, data)
+        return _train(job, recipe, data, tensors)
 
 
 @contextmanager
@@ -134,8 +134,16 @@ def named_steps(num_steps: int) -> list[int]:
     return [min(round(num_steps * share), num_steps - 1) for share in NAMED_FRACTIONS]
 
 
-def _train(job: RunJob, recipe: Recipe, data: ImageData) -> RunRecord:
-    tensors = ImageTensors.of(data)
+@lru_cache(maxsize=1)
+def _prepared(folder: Path | None, max_images: int | None) -> tuple[ImageData, ImageTensors]:
+    """The data as tensors, kept for the next run of this process."""
+    data = load(folder)
+    if max_images is not None:
+        data = data.head(max_images, max_images)
+    return data, ImageTensors.of(data)
+
+
+def _train(job: RunJob, recipe: Recipe, data: ImageData, tensors: ImageTensors) -> RunRecord:
     batches = ShuffledBatches(tensors.train_images, tensors.train_labels, job.batch_size, job.seed)
     num_steps = max(1, round(job.epochs * len(batches)))
     model = recipe.build(data.num_classes)
