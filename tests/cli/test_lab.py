@@ -58,6 +58,19 @@ def test_hands_the_settings_over(steadytrain, tiny, tmp_path):
     assert str(settings.out) == "x"
 
 
+def test_a_second_run_stands_beside_the_first(steadytrain, tiny):
+    pages = [steadytrain("lab", "tiny", "--json").json["report"] for _ in range(2)]
+    assert pages == ["runs/lab/tiny/report.html", "runs/lab/tiny-2/report.html"]
+
+
+def test_a_folder_with_a_run_in_it_is_refused_before_anything_is_done(steadytrain, tiny):
+    steadytrain("lab", "tiny", "--out", "x")
+    done = steadytrain("lab", "tiny", "--out", "x")
+    assert done.status == 2
+    assert "x: expected a new or empty folder, found a run in x" in done.err
+    assert len(tiny) == 1
+
+
 def test_an_unknown_experiment_suggests_the_nearest(steadytrain):
     done = steadytrain("lab", "cookbok")
     assert done.status == 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from steadytrain.cli._folders import fresh_folder
 from steadytrain.cli._options import jobs_option, json_option
 from steadytrain.cli._output import print_json, stdout_console, stdout_to_stderr
 
@@ -19,16 +20,14 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("runs/demo"),
-    show_default=True,
-    help="Folder for the runs and the report.",
+    help="Folder for the runs and the report.  [default: a new folder runs/demo]",
 )
 @click.option(
     "--quick", is_flag=True, help="The smallest size that still goes all the way through."
 )
 @jobs_option
 @json_option
-def command(out: Path, *, quick: bool, jobs: int, as_json: bool) -> None:
+def command(out: Path | None, *, quick: bool, jobs: int, as_json: bool) -> None:
     """Run the main job small, break two runs on purpose, and show what the findings say.
 
     The main job compares four configurations of one small network on images of digits that come
@@ -38,9 +37,10 @@ def command(out: Path, *, quick: bool, jobs: int, as_json: bool) -> None:
     from steadytrain.lab.demo import run_demo
     from steadytrain.report.html import write_report
 
+    folder = fresh_folder(out, Path("runs") / "demo")
     with stdout_to_stderr() if as_json else nullcontext(), progress_bar("demo") as report_progress:
-        demo = run_demo(out, report_progress, jobs=jobs, quick=quick)
-    page = write_report([out, *demo.all_run_dirs])
+        demo = run_demo(folder, report_progress, jobs=jobs, quick=quick)
+    page = write_report([folder, *demo.all_run_dirs])
     if as_json:
         print_json(_document(demo, page))
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from steadytrain.cli._folders import fresh_folder
 from steadytrain.cli._options import jobs_option, json_option
 from steadytrain.cli._output import print_json, say, stdout_console, stdout_to_stderr
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for the result.  [default: runs/lab/NAME]",
+    help="Folder for the result.  [default: a new folder runs/lab/NAME]",
 )
 @click.option("--seeds", type=click.IntRange(min=1), help="Runs per configuration.")
 @click.option("--epochs", type=float, help="Passes over the data.")
@@ -49,7 +50,7 @@ def command(name: str | None, *, out: Path | None, as_json: bool, **sizes: Any) 
         _list(list(known_experiments().values()), as_json=as_json)
         return
     info = find_experiment(name)
-    folder = out or Path("runs") / "lab" / info.name
+    folder = fresh_folder(out, Path("runs") / "lab" / info.name)
     with stdout_to_stderr() if as_json else nullcontext():
         result, page = _run(info, folder, **sizes)
     if as_json:

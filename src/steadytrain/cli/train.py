@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from steadytrain.cli._folders import fresh_folder
 from steadytrain.cli._options import json_option, judging_options, make_judging
 from steadytrain.cli._output import print_json, say, stdout_console, stdout_to_stderr
 from steadytrain.cli._status import INTERRUPTED, status_of
@@ -54,7 +54,8 @@ def command(
     chosen = make_judging(**judging)
     if options["resume"] and run_dir is None:
         raise click.UsageError("--resume got no --run-dir, expected the directory of the run.")
-    target = run_dir or _free_folder(Path("runs") / Path(place.rpartition(":")[0]).stem)
+    default = Path("runs") / Path(place.rpartition(":")[0]).stem
+    target = run_dir if options["resume"] else fresh_folder(run_dir, default)
     with stdout_to_stderr() if as_json else nullcontext():
         run = _train(place, steps, seed, run_dir=target, rules=chosen.rules, **options)
     findings = run.findings()
@@ -72,12 +73,6 @@ def _train(place: str, steps: int, seed: int, **options: Any) -> Run:
     program = load_program(place, seed)
     with users_errors(Path(place.rpartition(":")[0])):
         return train(program, steps, **options)
-
-
-def _free_folder(wanted: Path) -> Path:
-    """`wanted`, or the first of `wanted-2`, `wanted-3` ... where nothing is yet."""
-    numbered = (wanted.with_name(f"{wanted.name}-{number}") for number in itertools.count(2))
-    return next(path for path in itertools.chain([wanted], numbered) if not path.exists())
 
 
 def _document(run: Run, findings: list[Finding]) -> dict[str, Any]:
