@@ -52,7 +52,7 @@ docs-serve: $(VENV)/.developed ## Show the documentation while it is written.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 bench: $(VENV)/.developed ## Measure the overhead of the watch against peers.
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.overhead
 
 fix: $(VENV)/.developed ## Put right what the formatter and the linter can.
 	$(BIN)/ruff check --fix .
