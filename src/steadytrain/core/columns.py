@@ -97,6 +97,22 @@ class Column:
         self._stop += 1
         self._remember(step, narrow)
 
+    def extend(self, steps: Steps, rows: NDArray[np.floating]) -> None:
+        """Add `rows` at `steps`; where the steps do not simply go on, one by one."""
+        newest = self._steps[self._stop - 1] if self._stop > self._start else -1
+        if not len(steps) or steps[0] <= newest or (np.diff(steps) <= 0).any():
+            for step, row in zip(steps, rows, strict=True):
+                self.put(int(step), row)
+            return
+        narrow = as_float32(rows) if self._dtype is np.float32 else rows.astype(np.float64)
+        self._reserve(len(steps))
+        stop = self._stop + len(steps)
+        self._steps[self._stop : stop] = steps
+        self._values[self._stop : stop] = narrow
+        self._stop = stop
+        for step, row in zip(steps[:HEAD_ROWS], narrow[:HEAD_ROWS], strict=True):
+            self._remember(int(step), row)
+
     def drop_before(self, step: int) -> None:
         """Forget rows older than `step`; the head stays."""
         self._start += int(np.searchsorted(self.steps, step))
@@ -133,11 +149,12 @@ class Column:
             self._values[at, measured] = row[measured]
         self._remember(step, self._values[at])
 
-    def _reserve(self) -> None:
-        if self._stop < len(self._steps):
+    def _reserve(self, rows: int = 1) -> None:
+        if self._stop + rows <= len(self._steps):
             return
         count = self._stop - self._start
         size = len(self._steps) if self._start >= len(self._steps) // 2 else 2 * len(self._steps)
+        size = max(size, count + rows)
         steps = np.empty(size, dtype=np.int64)
         values = np.empty((size, self.num_sites), dtype=self._dtype)
         steps[:count], values[:count] = self.steps, self.values

@@ -50,6 +50,7 @@ class History:
         self.capacity = capacity
         self._sites: dict[SiteKind, dict[str, int]] = {kind: {} for kind in get_args(SiteKind)}
         self._sites["run"][""] = 0
+        self._names: dict[SiteKind, tuple[str, ...]] = {}
         self._columns: dict[str, Column] = {}
         self._first = -1
         self._last = -1
@@ -104,11 +105,13 @@ class History:
 
     def sites(self, stat: str) -> tuple[str, ...]:
         """The site names of a statistic's columns, in order."""
-        return tuple(self._sites[declared(stat).kind])
+        return self.sites_of(declared(stat).kind)
 
     def sites_of(self, kind: SiteKind) -> tuple[str, ...]:
         """The site names of a kind, in order."""
-        return tuple(self._sites[kind])
+        if len(self._names.get(kind, ())) != len(self._sites[kind]):
+            self._names[kind] = tuple(self._sites[kind])
+        return self._names.get(kind, ())
 
     # writing
 
@@ -151,6 +154,31 @@ class History:
                 f"{msg} {len(row)}. Pass sites=[...] to name those that were measured."
             )
         self._put(step, stat, row)
+
+    def extend(self, stat: str, steps: Steps, rows: NDArray[np.floating]) -> None:
+        """Many rows of `stat` are in the table, as if they had been appended one by one.
+
+        Args:
+            stat: a declared name of `STATS`.
+            steps: the steps of the rows.
+            rows: [rows, sites], over all sites of the kind in order.
+
+        Raises:
+            UnknownNameError: `stat` is not declared.
+            UsageError: the shape is another one, or a step is negative.
+        """
+        expected = len(steps), len(self._sites[declared(stat).kind])
+        if rows.shape != expected or (steps < 0).any():
+            msg = f"extend({stat!r}) takes steps from 0 on and an array of shape {expected}"
+            raise UsageError(f"{msg}, got one of shape {rows.shape}.")
+        # What a bounded table forgets between two rows depends on their order.
+        by_one = len(steps) if self.capacity is not None else 1
+        for step, row in zip(steps[:by_one], rows[:by_one], strict=True):
+            self._put(int(step), stat, row)
+        if len(steps) > by_one:
+            self._columns[stat].extend(steps[by_one:], rows[by_one:])
+            low, high = int(steps.min()), int(steps.max())
+            self._first, self._last = min(self._first, low), max(self._last, high)
 
     def truncate(self, step: int) -> None:
         """Nothing from `step` on is left: the run was rolled back to it."""

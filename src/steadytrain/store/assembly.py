@@ -12,6 +12,8 @@ from steadytrain.core.action import Event
 from steadytrain.core.finding import Finding
 from steadytrain.core.history import History
 from steadytrain.core.stats import STATS, SiteKind
+from steadytrain.store.blocks import joined
+from steadytrain.store.framing import MAX_PAYLOAD
 from steadytrain.store.records import RowBlock, Said, Truncation
 from steadytrain.store.scan import Segment, shortfall
 from steadytrain.store.tables import SiteTable
@@ -125,7 +127,7 @@ class Assembly:
     def _add_rows(self, segment: Segment) -> bool:
         self._truncations.meet(segment.truncations)
         low, high = -1, -1
-        for block in segment.blocks:
+        for block in joined(segment.blocks, MAX_PAYLOAD):
             if block.stat not in STATS:
                 self._unknown.add(block.stat)
                 continue
@@ -167,12 +169,11 @@ class Assembly:
         if self._num_cells > MAX_CELLS:
             return False
         is_plain = len(places) == width and bool((places == np.arange(width)).all())
-        for step, row in zip(block.steps[alive], block.values[alive], strict=True):
-            if not is_plain:
-                full = np.full(width, np.nan)
-                full[places] = row
-                row = full
-            self.history.append(int(step), block.stat, row)
+        rows = block.values[alive]
+        if not is_plain:
+            rows = np.full((len(rows), width), np.nan)
+            rows[:, places] = block.values[alive]
+        self.history.extend(block.stat, block.steps[alive], rows)
         return True
 
     def _places(self, session: str, kind: SiteKind, width: int) -> NDArray[np.intp]:

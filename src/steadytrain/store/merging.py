@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steadytrain.core.stats import STATS
+from steadytrain.store.blocks import joined
 from steadytrain.store.declarations import Declarations
 from steadytrain.store.files import Disk, replace_file
 from steadytrain.store.framing import MAX_PAYLOAD, seed_of
@@ -121,7 +122,7 @@ def _merged(
     declared = declarations.due()
     return [
         *declared,
-        *(encode_rows(block) for block in _joined(blocks)),
+        *(encode_rows(block) for block in joined(blocks, BLOCK_BYTES)),
         *said,
         *_notes([*_missing(pair), *notes]),
         *declared,
@@ -146,23 +147,6 @@ def _renumbered(block: RowBlock, table: SiteTable, declarations: Declarations) -
 
 def _places(known: Mapping[str, int], names: Sequence[str]) -> NDArray[np.intp]:
     return np.array([known[name] for name in names], dtype=np.intp)
-
-
-def _joined(blocks: Sequence[RowBlock]) -> list[RowBlock]:
-    """Blocks of one statistic, epoch and width as fewer and longer ones, oldest epoch first."""
-    groups: dict[tuple[int, bool, str, int, str], list[RowBlock]] = {}
-    for block in blocks:
-        width, dtype = block.values.shape[1], block.values.dtype.str
-        groups.setdefault((block.epoch, not block.head, block.stat, width, dtype), []).append(block)
-    joined: list[RowBlock] = []
-    for key in sorted(groups, key=lambda key: key[:2]):
-        steps = np.concatenate([block.steps for block in groups[key]])
-        values = np.concatenate([block.values for block in groups[key]])
-        per_block = max(1, BLOCK_BYTES // (key[3] * values.dtype.itemsize + 8))
-        for start in range(0, len(steps), per_block):
-            part = slice(start, start + per_block)
-            joined.append(RowBlock(key[2], key[0], steps[part], values[part], not key[1]))
-    return joined
 
 
 def _said(pair: Sequence[Segment], max_bytes: int) -> tuple[list[str], list[Record]]:
