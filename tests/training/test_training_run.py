@@ -38,6 +38,13 @@ def test_watching_changes_no_bit(tmp_path, fields):
     assert_same(end, everything(watched))
 
 
+@pytest.mark.parametrize("fields", [{}, {"accumulate": 3}, {"clip": None, "accumulate": 2}])
+def test_the_watch_and_the_bare_record_hold_the_same_losses(fields):
+    watched = train(make_program(**fields), 12, every=3)
+    bare = train(make_program(**fields), 12, watch=False)
+    assert watched.history.series("loss").tolist() == bare.history.series("loss").tolist()
+
+
 def test_the_run_is_on_disk_row_for_row(tmp_path):
     run = train(make_program(), 12, run_dir=tmp_path / "a", name="first")
     saved = read_run(run.run_dir)

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -41,7 +42,7 @@ class Loop:
         record: the watch, or a bare record.
         rhythm: the total of finished steps wanted, and the periods.
         first_row: the row of the history that the next step writes.
-        checkpoints: where to save, if anywhere.
+        run_dir: where to save checkpoints, if anywhere.
         microbatches: the data, standing where the program stands.
         sources: the random sources to save, and to protect from the validation.
         display: what a person sees.
@@ -52,9 +53,8 @@ class Loop:
         program: Program,
         record: Record,
         rhythm: Rhythm,
-        *,
         first_row: int,
-        checkpoints: Checkpoints | None,
+        run_dir: Path | None,
         microbatches: Microbatches,
         sources: RandomSources,
         display: Display,
@@ -65,7 +65,7 @@ class Loop:
         self._record = record
         self._rhythm = rhythm
         self._first_row = first_row
-        self._checkpoints = checkpoints
+        self._checkpoints = None if run_dir is None else Checkpoints(run_dir)
         self._microbatches = microbatches
         self._sources = sources
         self._display = display
@@ -89,6 +89,7 @@ class Loop:
                     raise
                 interrupted = True
         self._measure(first, time.monotonic() - began)
+        self._display.update(self._program, self._record.history, last=True)
         return interrupted
 
     def add_event(

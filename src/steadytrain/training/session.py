@@ -86,27 +86,17 @@ def train(
         changed = restore(program, loaded.state, microbatches, sources)
     elif checkpoint_every is not None:
         encode(capture(program, microbatches, sources), "the program's state")
-    first_row = loaded.state["row"] if loaded else program.step
-    record: Record = BareRecord(program, first_row, rules)
+    row = loaded.state["row"] if loaded else program.step
+    record: Record = BareRecord(program, row, rules)
     if watch:
-        record = open_watch(program, directory, first_row, rules=rules, every=every, name=name)
-    display = make_display(progress, program.step, steps)
+        record = open_watch(program, directory, row, rules=rules, every=every, name=name)
     used = getattr(record, "run_dir", None) or directory
-    loop = Loop(
-        program,
-        record,
-        rhythm,
-        first_row=first_row,
-        checkpoints=None if used is None else Checkpoints(used),
-        microbatches=microbatches,
-        sources=sources,
-        display=display,
-    )
+    display = make_display(progress, program.step, steps)
+    loop = Loop(program, record, rhythm, row, used, microbatches, sources, display)
     try:
         if resume:
             announce(loop, loaded, changed, directory)
         interrupted = loop.run()
-        display.update(program, record.history, last=True)
     finally:
         record.close()
         display.close()
