@@ -305,6 +305,15 @@ def test_refuses_a_directory_that_holds_a_run_without_checkpoints(tmp_path):
     assert read_run(tmp_path).history.steps.tolist() == before.history.steps.tolist()
 
 
+def test_resuming_a_run_without_checkpoints_starts_over_and_says_so(tmp_path):
+    train(make_program(), 9, run_dir=tmp_path)
+    run = train(make_program(), 4, run_dir=tmp_path, resume=True)
+    saved = read_run(tmp_path)
+    assert saved.history.steps.tolist() == [0, 1, 2, 3]
+    assert [event.reason for event in saved.events] == [run.events[0].reason]
+    assert "started from step 0" in run.events[0].reason
+
+
 def test_a_directory_with_other_files_is_no_run(tmp_path):
     (tmp_path / "config.toml").write_text("x = 1")
     assert train(make_program(), 2, run_dir=tmp_path).metrics["steps"] == 2
