@@ -16,6 +16,7 @@ from store_runs import FailingDisk, add_step, number, record, small, steps_of, w
 
 from steadytrain.core.errors import StoreError
 from steadytrain.store.files import Disk
+from steadytrain.store.limits import Limits
 from steadytrain.store.outage import MAX_WAIT, StoreWarning
 from steadytrain.store.reader import read_run
 from steadytrain.store.segments import segment_path
@@ -82,10 +83,12 @@ def test_ctrl_c_in_the_middle_of_a_write_leaves_a_readable_run(tmp_path: Path) -
             return super().write(descriptor, data)
 
     writer = RunWriter(tmp_path, disk=Interrupted())
-    with pytest.raises(KeyboardInterrupt):
-        for step in range(10):
-            add_step(writer, step, num_sites=1)
+    for step in range(4):
+        add_step(writer, step, num_sites=1)
+        if step < 3:
             writer.flush()
+    with pytest.raises(KeyboardInterrupt):
+        writer.flush()
     writer.close()
     saved = read_run(tmp_path)
     assert steps_of(saved.history) == [0, 1, 2, 3]
@@ -94,8 +97,7 @@ def test_ctrl_c_in_the_middle_of_a_write_leaves_a_readable_run(tmp_path: Path) -
 
 def test_warns_once_and_then_stays_silent(tmp_path: Path) -> None:
     with pytest.warns(StoreWarning, match="Training goes on") as caught:
-        writer, acknowledged = record_on(FailingDisk(3, 10_000), tmp_path, range(100))
-        writer.close()
+        _, acknowledged = record_on(FailingDisk(3, 10_000), tmp_path, range(100))
     assert len(caught) == 1
     assert acknowledged == set()
 
@@ -115,15 +117,21 @@ def test_attempts_come_less_often_while_the_disk_is_full(tmp_path: Path) -> None
     assert 400 / MAX_WAIT - 5 < num_attempts < 400 / MAX_WAIT + 10
 
 
+def record_losses(run_dir: Path, disk: Disk, limits: Limits, num_steps: int) -> RunWriter:
+    writer = RunWriter(run_dir, disk=disk, limits=limits)
+    for step in range(num_steps):
+        writer.add_row(step, "loss", number(step))
+        writer.flush()
+        assert writer._pending.num_bytes <= limits.max_queue_bytes
+    return writer
+
+
+@pytest.mark.filterwarnings("ignore::steadytrain.store.outage.StoreWarning")
 def test_rows_wait_in_bounded_memory_and_the_dropped_are_counted(tmp_path: Path) -> None:
     disk = FailingDisk(4, 10_000)
     limits = small(max_queue_bytes=40_000)
-    with pytest.warns(StoreWarning):
-        writer = RunWriter(tmp_path, disk=disk, limits=limits)
-        for step in range(1000):
-            writer.add_row(step, "loss", number(step))
-            writer.flush()
-            assert writer._pending.num_bytes <= limits.max_queue_bytes
+    writer = record_losses(tmp_path, disk, limits, 1000)
+    assert writer._pending.num_bytes <= limits.max_queue_bytes
     disk.count = 0
     writer.close()
     saved = read_run(tmp_path)
@@ -136,13 +144,10 @@ def test_rows_wait_in_bounded_memory_and_the_dropped_are_counted(tmp_path: Path)
     assert any(sentence in missing for missing in saved.missing)
 
 
+@pytest.mark.filterwarnings("ignore::steadytrain.store.outage.StoreWarning")
 def test_the_count_of_dropped_rows_is_written_as_soon_as_it_works_again(tmp_path: Path) -> None:
     disk = FailingDisk(4, 10_000)
-    with pytest.warns(StoreWarning):
-        writer = RunWriter(tmp_path, disk=disk, limits=small(max_queue_bytes=2000))
-        for step in range(50):
-            writer.add_row(step, "loss", number(step))
-            writer.flush()
+    writer = record_losses(tmp_path, disk, small(max_queue_bytes=2000), 50)
     disk.count = 0
     while not writer.flush():
         pass

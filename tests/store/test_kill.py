@@ -43,7 +43,8 @@ for line in sys.stdin:
 def kill_at_random(run_dir: Path, trial: int, harness: subprocess.Popen[str], start: int) -> int:
     """The last step that a writer acknowledged before it was killed; -1 without one."""
     generator = random.Random(trial)
-    assert harness.stdin and harness.stdout
+    assert harness.stdin
+    assert harness.stdout
     harness.stdin.write(f"{run_dir} {start}\n")
     harness.stdin.flush()
     acknowledged, lines = -1, iter(harness.stdout.readline, "dead\n")

@@ -194,7 +194,8 @@ def test_killed_at_any_call_the_directory_reads_as_the_same_run(tmp_path: Path) 
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as harness:
-        assert harness.stdin and harness.stdout
+        assert harness.stdin
+        assert harness.stdout
         for first in range(150, 480, 40):
             harness.stdin.write(f"{tmp_path / str(first)} {first}\n")
             harness.stdin.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -248,6 +248,16 @@ class History:
                 if step > self._last - steps:
                     copy._put(int(step), stat, row)
         return copy
+
+    def to_arrow(self) -> Any:
+        """The measured numbers as a `pyarrow.Table` with `step`, `stat`, `site` and `value`.
+
+        Raises:
+            MissingExtraError: pyarrow is not installed.
+        """
+        from steadytrain.core.arrow import history_table
+
+        return history_table(self)
 
     @property
     def num_bytes(self) -> int:

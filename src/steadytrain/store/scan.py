@@ -162,7 +162,7 @@ class _Reading:
         segment = self.segment
         if self._not_understood:
             segment.missing.append(
-                f"{segment.name}: {_records(self._not_understood)} could not be understood."
+                f"{segment.name}: {_count(self._not_understood)} could not be understood."
             )
         if size > num_read:
             segment.missing.append(
@@ -203,7 +203,7 @@ class _Reading:
         after = f" and {self._step}" if self._step != before else " and the next"
         between = f"between the rows of step {before}{after}" if before >= 0 else "at its beginning"
         self.segment.missing.append(
-            f"{self.segment.name}: {self._where()}; {_records(lost)} lost, {between}."
+            f"{self.segment.name}: {self._where()}; {_count(lost)} lost {between}."
         )
 
     def _where(self) -> str:
@@ -214,8 +214,8 @@ class _Reading:
         return f"{num_bytes:,} damaged bytes from byte {start:,} on"
 
 
-def _records(count: int) -> str:
-    return "1 record is" if count == 1 else f"{count:,} records are"
+def _count(records: int) -> str:
+    return "1 record" if records == 1 else f"{records:,} records"
 
 
 def _header(payload: memoryview, name: str, number: int) -> SegmentHeader | None:
