@@ -138,7 +138,7 @@ def diverged() -> SavedRun:
             code="GRD001",
             step=298,
             site="conv2.weight",
-            causes=("learning-rate-too-high", "no-clipping"),
+            causes=("lr-too-high", "missing-grad-clip"),
             message="The gradient norm is 41.2, 37 times its median 1.1 of the 50 steps before. Lower the learning rate or clip at 1.0.",
             evidence={"grad_norm": 41.2, "median": 1.1, "ratio": 37.4},
         ),
@@ -148,7 +148,7 @@ def diverged() -> SavedRun:
             severity=Severity.CRITICAL,
             step=312,
             message="The loss is NaN; it was 6.53 one step before. Nothing after this step trains.",
-            causes=("learning-rate-too-high",),
+            causes=("lr-too-high",),
             evidence={"loss_before": 6.53, "num_nonfinite": 1},
         ),
         finding(

@@ -3,6 +3,7 @@
 // again in other colours (dark, light, print) or on another scale.
 
 const charts = [];
+const FEW = 6; // runs that are drawn beside each other; of more, the reader chooses one
 const DASHES = ["solid", "dash", "dot", "dashdot"];
 const SYMBOLS = { critical: "x", warning: "triangle-up", note: "circle-open" };
 const isCoarse = matchMedia("(pointer: coarse)").matches;
@@ -28,9 +29,22 @@ function baseLayout(colour, extra) {
   };
 }
 
+// one after the other, so that the page can be read meanwhile
+async function drawAll() {
+  for (const chart of [...charts]) {
+    if (chart.node.isConnected) draw(chart);
+    await new Promise((resume) => setTimeout(resume, 0));
+  }
+}
+
 function draw(chart) {
   const { data, layout } = chart.build(colours(), chart.state);
+  const isNew = !chart.node.on;
   Plotly.react(chart.node, data, layout, { responsive: true, displaylogo: false, displayModeBar: isCoarse ? false : "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
+  if (isNew) chart.node.on("plotly_click", (event) => {
+    const id = event.points[0].customdata;
+    if (typeof id === "string" && id.startsWith("finding-")) location.hash = id;
+  });
 }
 
 function figure(title, label, build, options) {
@@ -77,6 +91,23 @@ function lineTrace(line, name, colour, extra) {
 // vertical bands where something was NaN or infinite
 function badBands(line, colour, isAlone) {
   return (line.bad || []).map(([first, last]) => ({ type: "rect", xref: "x", yref: "paper", x0: first - 0.5, x1: last + 0.5, y0: 0, y1: isAlone ? 1 : 0.025, layer: "below", line: { width: 1, color: colour("bad") }, fillcolor: colour("bad"), opacity: isAlone ? 0.16 : 0.9 }));
+}
+
+// over several decades only the powers of ten are named
+function valueAxis(isLog, values) {
+  if (!isLog) return { type: "linear", exponentformat: "power" };
+  let low = Infinity, high = 0;
+  for (const value of values) if (value > 0 && value < Infinity) { low = Math.min(low, value); high = Math.max(high, value); }
+  return { type: "log", exponentformat: "power", ...(high / low > 100 ? { dtick: 1 } : high / low > 5 ? { dtick: "D2" } : {}) };
+}
+
+function heights(lines) {
+  return lines.flatMap((line) => (line ? Array.from(unpack(line.y)) : []));
+}
+
+// steps are whole numbers, also between two ticks of a short run
+function stepAxis(low, high) {
+  return { title: { text: "step" }, range: [low, high], ...(high - low < 8 ? { dtick: 1 } : {}) };
 }
 
 // lines with markers would leave a margin at both ends
@@ -130,11 +161,11 @@ function lossFigure(runs) {
     const data = drawn.flatMap(({ run, index }) => {
       const own = colour("run-" + (index % 8)), dash = DASHES[Math.floor(index / 8) % 4];
       const traces = [lineTrace(run.lines.loss, run.name + ", loss", own, { line: { dash } })];
-      if (run.lines.validation_loss) traces.push(lineTrace(run.lines.validation_loss, run.name + ", validation loss", own, { line: { dash: "dot", width: 2.2 } }));
+      if (run.lines.validation_loss && drawn.length <= FEW) traces.push(lineTrace(run.lines.validation_loss, run.name + ", validation loss", own, { line: { dash: "dot", width: 2.2 } }));
       return [...traces, ...findingMarks(run, index, colour), ...eventMarks(run, colour)];
     });
     const shapes = drawn.flatMap(({ run }) => [...badBands(run.lines.loss, colour, drawn.length === 1), ...eventLines(run, colour)]);
-    return { data, layout: baseLayout(colour, { height: 340, shapes, xaxis: { title: { text: "step" }, range: reach(drawn.map(({ run }) => run.lines.loss)) }, yaxis: { type: state.log ? "log" : "linear", exponentformat: "power" }, yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true } }) };
+    return { data, layout: baseLayout(colour, { height: 340, shapes, xaxis: stepAxis(...reach(drawn.map(({ run }) => run.lines.loss))), yaxis: valueAxis(state.log, heights(drawn.map(({ run }) => run.lines.loss))), yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true } }) };
   };
 }
 
@@ -142,7 +173,7 @@ function linesFigure(entries, options) {
   return (colour, state) => ({
     data: entries.map((entry) => lineTrace(entry.line, entry.name, colour(entry.colour), { line: { dash: entry.dash || "solid", width: entry.width || 1.6, shape: entry.shape } })),
     layout: baseLayout(colour, { height: (options && options.height) || 250, shapes: entries.flatMap((entry) => badBands(entry.line, colour, true)),
-      xaxis: { title: { text: "step" }, range: reach(entries.map((entry) => entry.line)) }, yaxis: { type: state.log ? "log" : "linear", exponentformat: "power", rangemode: state.log ? "normal" : "tozero" } }),
+      xaxis: stepAxis(...reach(entries.map((entry) => entry.line))), yaxis: { ...valueAxis(state.log, heights(entries.map((entry) => entry.line))), rangemode: state.log ? "normal" : "tozero" } }),
   });
 }
 
@@ -166,7 +197,7 @@ function heatFigure(map, low, high) {
     const x = [...starts, Math.max(map.last_step, starts[width - 1]) + 1];
     const z = y.map((row) => value(row).map((v) => (Number.isFinite(v) ? (v > 0 ? Math.log10(v) : low) : null)));
     const bad = y.map((row) => value(row).map((v) => (v === Infinity ? 1 : null)));
-    const names = map.rows.map((name) => new Array(width).fill(plain(name, 60)));
+    const names = map.rows.map((name, row) => new Array(width).fill(plain(name, 60) + (map.each[row] > 1 ? " and " + (map.each[row] - 1) + " more" : "")));
     const exact = y.map((row) => value(row).map(written));
     const span = (at) => (x[at + 1] - x[at] > 1 ? x[at].toLocaleString("en-US") + "–" + (x[at + 1] - 1).toLocaleString("en-US") : x[at].toLocaleString("en-US"));
     const stretch = starts.map((_, at) => span(at));
@@ -182,9 +213,9 @@ function heatFigure(map, low, high) {
     if (bad.some((row) => row.includes(1))) {
       data.push({ ...shared, z: bad, zmin: 0, zmax: 1, colorscale: [[0, colour("bad")], [1, colour("bad")]], showscale: false, customdata: stretch && y.map(() => stretch.map((steps) => "step " + steps + ": NaN or infinite")) });
     }
-    return { data, layout: baseLayout(colour, { height, margin: { l: 8, r: 8, t: slim ? 34 : 8, b: 8 },
-      xaxis: { title: { text: "step" }, showgrid: false, rangemode: "nonnegative" },
-      yaxis: { autorange: "reversed", tickvals: shown, ticktext: shown.map((row) => plain(map.rows[row], slim ? 14 : 28)), tickfont: { size: 10.5 }, showgrid: false, ticks: "" } }) };
+    return { data, layout: baseLayout(colour, { height, margin: { l: 8, r: 8, t: 8, b: 8 },
+      xaxis: { ...stepAxis(x[0], x[width]), showgrid: false },
+      yaxis: { autorange: "reversed", tickvals: shown, ticktext: shown.map((row) => plain(map.rows[row], slim ? 16 : 28)), tickfont: { size: 10.5 }, showgrid: false, ticks: "" } }) };
   };
 }
 
@@ -221,6 +252,6 @@ function chartFigure(chart) {
         { type: "scatter", mode: "lines", x, y: high, line: { width: 0 }, fill: "tonexty", fillcolor: own + "26", hoverinfo: "skip", showlegend: false }] : [];
       return [...band, { type: "scatter", mode: x.length > 40 ? "lines" : "lines+markers", x, y, name: plain(series.name, 40), line: { color: own, width: 1.8, dash: DASHES[Math.floor(index / 8) % 4] }, marker: { size: 5 }, hovertemplate }];
     });
-    return { data, layout: baseLayout(colour, { height: 300, barmode: "group", bargap: 0.3, xaxis: { title: { text: plain(chart.x_label) }, showgrid: chart.kind !== "bar" }, yaxis: { title: { text: plain(chart.y_label) }, type: state.log ? "log" : "linear", exponentformat: "power" } }) };
+    return { data, layout: baseLayout(colour, { height: 300, barmode: "group", bargap: 0.3, xaxis: { title: { text: plain(chart.x_label) }, showgrid: chart.kind !== "bar" }, yaxis: { ...valueAxis(state.log, heights(chart.series)), title: { text: plain(chart.y_label) } } }) };
   };
 }

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from steadytrain.core.action import Event
+from steadytrain.core.causes import CAUSES
+from steadytrain.core.columns import Floats, Steps
 from steadytrain.core.experiment import Experiment
-from steadytrain.core.finding import Evidence, Finding
+from steadytrain.core.finding import Finding
 from steadytrain.core.history import History
 from steadytrain.report.downsample import MAX_POINTS, spans, thin
 from steadytrain.report.embed import packed
-from steadytrain.report.figures import key_numbers, nonfinite_steps, num_steps, shown
+from steadytrain.report.figures import key_numbers, nonfinite_steps, num_steps, shown, written
 from steadytrain.report.layers import heatmaps, parameters, spread
 from steadytrain.report.names import run_name, visible, visible_name
 from steadytrain.report.sentence import what_happened
@@ -46,6 +48,7 @@ def run_contents(run: SavedRun, num_runs: int) -> dict[str, Any]:
     """Everything the page says of `run`."""
     outcome = what_happened(run)
     history = run.history
+    points = max(300, MAX_POINTS * 4 // (num_runs + 3))
     return {
         "name": run_name(run.meta, run.path.name or "run"),
         "state": outcome.state,
@@ -59,14 +62,13 @@ def run_contents(run: SavedRun, num_runs: int) -> dict[str, Any]:
         "events": [_event(event) for event in run.events[:MAX_EVENTS]],
         "num_events": len(run.events),
         "num_steps": num_steps(history),
-        "lines": {stat: line for stat in LINES if (line := _line(history, stat))},
-        "rates": _rates(history),
+        "lines": {stat: line for stat in LINES if (line := _line(history, stat, points))},
+        "rates": _rates(history, points),
         "maps": heatmaps(history, num_runs),
         "sites": [visible_name(name) for name in history.sites_of("parameter")],
         "spread": spread(history),
         "parameters": parameters(history),
         "settings": settings(run.meta),
-        "experiment": None if run.experiment is None else experiment_contents(run.experiment),
     }
 
 
@@ -84,9 +86,13 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "step": finding.step,
         "site": visible_name(finding.site) if finding.site else "",
         "message": visible(finding.message),
-        "causes": [visible_name(cause) for cause in finding.causes],
+        "causes": [(visible_name(cause), _meaning(cause)) for cause in finding.causes],
         "evidence": _evidence(finding.evidence.items()),
     }
+
+
+def _meaning(cause: str) -> str:
+    return CAUSES[cause].meaning if cause in CAUSES else ""
 
 
 def _event(event: Event) -> dict[str, Any]:
@@ -100,17 +106,11 @@ def _event(event: Event) -> dict[str, Any]:
 
 def _evidence(items: Any) -> list[tuple[str, str]]:
     return [
-        (visible_name(name).replace("_", " "), visible(_written(value))) for name, value in items
+        (visible_name(name).replace("_", " "), visible(written(value))) for name, value in items
     ]
 
 
-def _written(value: Evidence) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(_written(item) for item in value)
-    return shown(value)
-
-
-def _line(history: History, stat: str) -> dict[str, Any] | None:
+def _line(history: History, stat: str, points: int) -> dict[str, Any] | None:
     """A line over steps: its points with gaps, and where it was not finite."""
     steps, table = history.measured(stat)
     bad = nonfinite_steps(history, stat, LINES[stat]) if stat in _MARKED else steps[:0]
@@ -118,7 +118,7 @@ def _line(history: History, stat: str) -> dict[str, Any] | None:
         return None
     values = np.where(np.isinf(table[:, 0]), np.nan, table[:, 0])
     return {
-        **_points(steps, values),
+        **_points(steps, values, points),
         "bad": spans(bad, num_steps(history)),
         "num_bad": len(bad),
     }
@@ -128,12 +128,12 @@ _MARKED: Final = ("loss", "grad_norm_total")
 """Lines on which the non-finite stretches are marked."""
 
 
-def _points(steps: Any, values: Any) -> dict[str, Any]:
-    fewer, kept = thin(steps, values, MAX_POINTS)
+def _points(steps: Steps, values: Floats, points: int) -> dict[str, Any]:
+    fewer, kept = thin(steps, values, points)
     return {"x": packed(fewer), "y": packed(kept), "num": len(steps)}
 
 
-def _rates(history: History) -> list[dict[str, Any]]:
+def _rates(history: History, points: int) -> list[dict[str, Any]]:
     steps, table = history.measured("learning_rate")
     names = history.sites_of("group")[:MAX_GROUPS]
     rates: list[dict[str, Any]] = []
@@ -142,7 +142,7 @@ def _rates(history: History) -> list[dict[str, Any]]:
         values = np.where(np.isfinite(table[:, index]), table[:, index], np.nan)
         if values.tobytes() not in seen:
             seen.add(values.tobytes())
-            rates.append({"name": visible_name(name), **_points(steps, values)})
+            rates.append({"name": visible_name(name), **_points(steps, values, points)})
     return rates
 
 

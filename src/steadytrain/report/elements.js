@@ -25,10 +25,10 @@ function plain(text, length) {
   return shorten(text, length || 90).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("$", "&#36;").replaceAll("%{", "%&#8203;{");
 }
 
-// the end of a module path says more than its beginning
+// module paths differ in the middle least: their beginning says where, their end says what
 function shorten(text, length) {
-  const letters = Array.from(text);
-  return letters.length <= length ? text : "…" + letters.slice(letters.length - length + 1).join("");
+  const letters = Array.from(text), head = Math.floor(length * 0.45);
+  return letters.length <= length ? text : letters.slice(0, head).join("") + "…" + letters.slice(letters.length - (length - head - 1)).join("");
 }
 
 function written(value) {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from steadytrain.core.columns import Floats, Steps
+from steadytrain.core.finding import Evidence
 from steadytrain.report.downsample import pieces
 
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ def shown(value: object) -> str:
     if value.is_integer() and abs(value) < 1e6:
         return f"{value:,.0f}"
     return f"{value:,.4g}" if math.isfinite(value) else str(value)
+
+
+def written(value: Evidence) -> str:
+    """Evidence as text: a list with commas, everything else as `shown`."""
+    if isinstance(value, tuple):
+        return ", ".join(written(item) for item in value)
+    return shown(value)
 
 
 def logged(history: History, stat: str) -> tuple[Steps, Floats]:

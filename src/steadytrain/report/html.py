@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from steadytrain.core.errors import StoreError, UsageError
-from steadytrain.report.contents import run_contents
+from steadytrain.report.contents import experiment_contents, run_contents
 from steadytrain.report.embed import page
+from steadytrain.report.names import visible
 from steadytrain.report.rulepages import rule_pages
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 REPORT_NAME: Final = "report.html"
 
-MAX_RUNS: Final = 24
-"""Runs on one page: what a reader can still tell apart."""
+MAX_RUNS: Final = 100
+"""Runs on one page; they share the room for points and cells."""
 
 
 def write_report(
@@ -53,8 +54,12 @@ def write_report(
 def report_contents(runs: Sequence[SavedRun]) -> dict[str, Any]:
     """Everything the page says, as JSON's own types."""
     findings = [finding for run in runs for finding in run.findings]
+    experiments = [run.experiment for run in runs if run.experiment is not None]
+    measured = [run for run in runs if run.experiment is None or run.history.step >= 0]
     return {
-        "runs": [run_contents(run, len(runs)) for run in runs],
+        "runs": [run_contents(run, len(measured)) for run in measured],
+        "experiments": [experiment_contents(experiment) for experiment in experiments],
+        "missing": [visible(line) for run in runs if run not in measured for line in run.missing],
         "rules": rule_pages(findings),
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }

@@ -55,11 +55,7 @@ def heatmaps(history: History, num_runs: int) -> list[dict[str, Any]]:
 
 def _drawn(history: History, stat: str, picture: Grid) -> dict[str, Any]:
     names = history.sites(stat)
-    ends = [*picture.first_sites[1:].tolist(), picture.num_sites]
-    rows = [
-        _row_name(names, first, end)
-        for first, end in zip(picture.first_sites.tolist(), ends, strict=True)
-    ]
+    rows = [visible_name(names[first]) for first in picture.first_sites.tolist()]
     low, high = _decades(picture.values)
     return {
         "meaning": STATS[stat].meaning,
@@ -67,17 +63,13 @@ def _drawn(history: History, stat: str, picture: Grid) -> dict[str, Any]:
         "steps": packed(picture.steps),
         "last_step": history.step,
         "rows": rows,
+        "each": np.diff(picture.first_sites, append=picture.num_sites).tolist(),
         "cells": packed(picture.values.T, "f4"),
         "low": low,
         "high": high,
         "num_steps": picture.num_steps,
         "num_sites": picture.num_sites,
     }
-
-
-def _row_name(names: tuple[str, ...], first: int, end: int) -> str:
-    more = end - first - 1
-    return visible_name(names[first]) + (f" and {more} more" if more else "")
 
 
 def _decades(values: Floats) -> tuple[float, float]:

@@ -2,14 +2,14 @@
 
 function heading(data) {
   const runs = data.runs, grave = ["critical", "warning", "note", "healthy", "empty"];
-  const lab = runs.find((run) => run.experiment && run.num_steps === 0);
+  const lab = data.experiments[0];
   const one = runs.length === 1 ? runs[0] : null;
   const worst = grave.find((state) => runs.some((run) => run.state === state));
-  const brand = make("div", { class: "brand" }, make("b", {}, "steadytrain"), make("span", {}, one ? one.name : counted(runs.length, "run", "runs") + " side by side"));
+  const brand = make("div", { class: "brand" }, make("b", {}, "steadytrain"), make("span", {}, lab ? "experiment" : one ? one.name : counted(runs.length, "run", "runs") + " side by side"));
   if (lab) {
-    const verdicts = lab.experiment.claims.map((claim) => claim.verdict), count = (verdict) => verdicts.filter((other) => other === verdict).length;
-    const tally = ["holds", "contradicted", "not shown"].filter(count).map((verdict) => count(verdict) + " " + verdict).join(", ");
-    return [brand, make("div", { class: "verdict state-note" }, badge("note", "experiment"), make("h1", {}, lab.experiment.title), tally && make("p", { class: "lead" }, counted(verdicts.length, "claim", "claims") + ": " + tally + "."))];
+    const verdicts = lab.claims.map((claim) => claim.verdict), count = (verdict) => verdicts.filter((other) => other === verdict).length;
+    const tally = [["holds", count("holds") === 1 ? "holds" : "hold"], ["contradicted", "contradicted"], ["not shown", "not shown"]].filter(([verdict]) => count(verdict)).map(([verdict, text]) => count(verdict) + " " + text).join(", ");
+    return [brand, make("div", { class: "verdict state-note" }, tally && badge("note", counted(verdicts.length, "claim", "claims") + ": " + tally), make("h1", {}, lab.title), make("p", { class: "lead" }, lab.summary))];
   }
   const sentence = one ? one.sentence : comparison(runs);
   return [brand, make("div", { class: "verdict state-" + worst }, badge(worst), make("h1", {}, sentence))];
@@ -33,32 +33,21 @@ function reveal() {
   target.scrollIntoView();
 }
 
-function drawAll() {
-  charts.forEach(draw);
-}
-
 function start() {
   const data = JSON.parse(document.getElementById("data").textContent);
   const runs = data.runs;
-  document.title = (runs.length === 1 ? runs[0].name : runs.length + " runs") + " · steadytrain report";
+  document.title = (data.experiments.length ? data.experiments[0].title : runs.length === 1 ? runs[0].name : runs.length + " runs") + " · steadytrain report";
   document.getElementById("top").append(...heading(data));
-  const parts = [...(runs.some((run) => run.experiment) ? experiments(runs) : []), overview(runs), lossCurve(runs), findings(runs, data.rules), curves(runs), events(runs), layers(runs), spreads(runs), parameterTable(runs), settingsOf(runs), rulePages(data.rules)].filter(Boolean);
+  const parts = [data.missing.length > 0 && section("missing", "Missing", null, missingOf(data)), ...data.experiments.map(experiment), overview(runs), lossCurve(runs), findings(runs, data.rules), curves(runs), events(runs), layers(runs), spreads(runs), parameterTable(runs), settingsOf(runs), rulePages(data.rules)].filter(Boolean);
   document.getElementById("main").append(...parts);
   document.getElementById("nav").append(make("ul", {}, parts.map((part) => make("li", {}, make("a", { href: "#" + part.id }, part.querySelector("h2").textContent)))));
   document.getElementById("foot").append(...footing(data));
-  drawAll();
-  for (const chart of charts) {
-    chart.node.on("plotly_click", (event) => {
-      const id = event.points[0].customdata;
-      if (typeof id === "string" && id.startsWith("finding-")) location.hash = id;
-    });
-  }
   addEventListener("hashchange", reveal);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  addEventListener("beforeprint", () => { document.querySelectorAll("details").forEach((part) => { part.open = true; }); drawAll(); });
+  addEventListener("beforeprint", () => { document.querySelectorAll("details").forEach((part) => { part.open = true; }); charts.forEach(draw); });
   addEventListener("afterprint", drawAll);
   reveal();
-  document.documentElement.dataset.ready = "yes";
+  drawAll().then(() => { document.documentElement.dataset.ready = "yes"; });
 }
 
 start();

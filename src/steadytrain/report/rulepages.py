@@ -9,7 +9,7 @@ from typing import Final, Literal, TypedDict
 
 from steadytrain.core.finding import Finding
 from steadytrain.core.rule import RuleInfo
-from steadytrain.engine import known_rules
+from steadytrain.engine import BROKEN_RULE, known_rules
 from steadytrain.report.names import visible_name
 
 EXAMPLE_SECTIONS: Final = ("Fires on", "Stays silent on")
@@ -42,6 +42,8 @@ def rule_pages(findings: Iterable[Finding]) -> list[RulePage]:
 def _page(name: str, code: str, info: RuleInfo | None) -> RulePage:
     if info is None:
         summary = "This rule is not installed here, so there is no page for it."
+        if name == BROKEN_RULE:
+            summary = "A rule raised an error and was muted; the other rules went on."
         return RulePage(
             name=visible_name(name), code=visible_name(code), summary=summary, blocks=[]
         )

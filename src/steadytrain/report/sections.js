@@ -21,35 +21,58 @@ function missingOf(run) {
   return run.missing.length > 0 && make("div", { class: "notice", role: "note" }, make("b", {}, "Not everything is here"), make("ul", {}, run.missing.map((sentence) => make("li", {}, sentence))));
 }
 
-function overview(runs) {
-  const measured = runs.filter((run) => run.num_steps > 0 || !run.experiment);
-  if (!measured.length) return runs.some((run) => run.missing.length) ? section("numbers", "The run", null, runs.map(missingOf)) : null;
-  if (runs.length === 1) return section("numbers", "Key numbers", null, missingOf(runs[0]), numbersOf(runs[0]));
-  return section("numbers", "The runs", "Every colour stays with its run through the whole page.", make("div", {}, runs.map((run, index) => measured.includes(run) && make("article", { class: "card" },
-    make("div", { class: "caption" }, make("h3", {}, runSwatch(index, runs), run.name), badge(run.state)), make("p", { class: "break" }, run.sentence), missingOf(run)))), make("div", { class: "card" }, scrolling("Key numbers of the runs", numbersBeside(measured, runs))));
+// all of a few runs beside each other; of many, the one that the reader chooses
+function chosen(entries, build) {
+  if (entries.length <= FEW) return build(entries);
+  const host = make("div", {});
+  const show = (at) => {
+    for (let place = charts.length - 1; place >= 0; place--) if (host.contains(charts[place].node)) charts.splice(place, 1);
+    const before = charts.length;
+    host.replaceChildren(...[build([entries[at]])].flat(2).filter(Boolean));
+    if (host.isConnected) charts.slice(before).forEach(draw);
+  };
+  const choice = make("select", { "aria-label": "Run", on: { change: () => show(Number(choice.value)) } }, entries.map(({ run }, at) => make("option", { value: at }, run.name)));
+  const broken = Math.max(0, entries.findIndex(({ run }) => run.state === "critical"));
+  choice.value = String(broken);
+  show(broken);
+  return [make("div", { class: "bar" }, make("label", {}, "Run ", choice)), host];
 }
 
-function numbersBeside(measured, runs) {
-  const labels = [...new Set(measured.flatMap((run) => run.numbers.map((number) => number.label)))];
+function entriesOf(runs, wanted) {
+  return runs.map((run, index) => ({ run, index, mark: runSwatch(index, runs) })).filter(({ run }) => wanted(run));
+}
+
+function overview(runs) {
+  if (!runs.length) return null;
+  if (runs.length === 1) return section("numbers", "Key numbers", null, missingOf(runs[0]), numbersOf(runs[0]));
+  return section("numbers", "The runs", "Every colour stays with its run through the whole page.", make("div", { class: "runs" }, runs.map((run, index) => make("article", { class: "card" },
+    make("div", { class: "caption" }, make("h3", {}, runSwatch(index, runs), run.name), badge(run.state)), make("p", { class: "break" }, run.sentence), missingOf(run)))), make("div", { class: "card" }, scrolling("Key numbers of the runs", numbersBeside(runs))));
+}
+
+// few runs are columns, many are rows
+function numbersBeside(runs) {
+  const labels = [...new Set(runs.flatMap((run) => run.numbers.map((number) => number.label)))];
   const cell = (run, label) => {
     const number = run.numbers.find((other) => other.label === label);
     return make("td", {}, number ? make("b", {}, number.value) : "-", number && number.detail && make("span", { class: "small soft under" }, number.detail));
   };
-  return make("table", {}, make("thead", {}, make("tr", {}, make("td", {}), measured.map((run) => make("th", { scope: "col" }, runSwatch(runs.indexOf(run), runs), run.name)))),
-    make("tbody", {}, labels.map((label) => make("tr", {}, make("th", { scope: "row", class: "soft" }, label), measured.map((run) => cell(run, label))))));
+  const runHead = (run, scope) => make("th", { scope, class: "break" }, runSwatch(runs.indexOf(run), runs), run.name);
+  const labelHead = (label, scope) => make("th", { scope, class: "soft" }, label);
+  const isWide = runs.length <= FEW;
+  const heads = isWide ? runs.map((run) => runHead(run, "col")) : labels.map((label) => labelHead(label, "col"));
+  const rows = isWide ? labels.map((label) => [labelHead(label, "row"), runs.map((run) => cell(run, label))]) : runs.map((run) => [runHead(run, "row"), labels.map((label) => cell(run, label))]);
+  return make("table", {}, make("thead", {}, make("tr", {}, make("td", {}), heads)), make("tbody", {}, rows.map(([head, cells]) => make("tr", {}, head, cells))));
 }
 
-function experiments(runs) {
-  return runs.filter((run) => run.experiment).map((run, at) => {
-    const found = run.experiment;
-    return section("experiment-" + at, found.title, found.summary,
-      make("p", { class: "small soft" }, found.data),
-      found.claims.length > 0 && make("div", { class: "card" }, found.claims.map(claimRow)),
-      found.tables.map((table) => make("div", { class: "card" }, make("h3", {}, table.title), scrolling(table.title, numberTable(table.columns, table.rows)), table.note && make("p", { class: "small soft" }, table.note))),
-      make("div", { class: "grid wide" }, found.charts.map((chart) => figure(chart.title, chart.title + ": " + chart.series.map((series) => series.name).join(", "), chartFigure(chart),
-        { log: chart.log_y, scale: true, note: chart.note, legend: chart.series.length > 1 && legendOf(chart.series.map((series, index) => [swatch("run-" + (index % 8)), series.name])) }))),
-      found.settings.length > 0 && make("details", { class: "card" }, make("summary", {}, "Settings of the experiment"), pairs(found.settings, true)));
-  });
+function experiment(found, at) {
+  const charted = (chart) => figure(chart.title, chart.title + ": " + chart.series.map((series) => series.name).join(", "), chartFigure(chart), { log: chart.log_y, scale: true, note: chart.note,
+    legend: chart.series.length > 1 && legendOf(chart.series.map((series, index) => [swatch("run-" + (index % 8)), series.name])) });
+  return section("experiment-" + at, at ? found.title : "Expected and measured", at ? found.summary : null,
+    make("p", { class: "small soft" }, found.data),
+    found.claims.length > 0 && make("div", { class: "card" }, found.claims.map(claimRow)),
+    found.tables.map((table) => make("div", { class: "card" }, make("h3", {}, table.title), scrolling(table.title, numberTable(table.columns, table.rows)), table.note && make("p", { class: "small soft" }, table.note))),
+    make("div", { class: "grid wide" }, found.charts.map(charted)),
+    found.settings.length > 0 && make("details", { class: "card" }, make("summary", {}, "Settings of the experiment"), pairs(found.settings, true)));
 }
 
 function claimRow(claim) {
@@ -69,7 +92,7 @@ function findings(runs, rules) {
   if (!total) return section("findings", "Findings", "No rule found anything.");
   const places = new Map(rules.map((rule, at) => [rule.name, at]));
   return section("findings", "Findings", "In order of step: what a rule saw, with its numbers.", runs.map((run, index) => run.num_findings > 0 && make("div", {},
-    runs.length > 1 && make("h3", { class: "run-title" }, runSwatch(index, runs), run.name), longList(run.findings.map((finding, at) => findingCard(finding, "finding-" + index + "-" + at, places)), 12),
+    runs.length > 1 && make("h3", { class: "run-title" }, runSwatch(index, runs), run.name), longList(run.findings.map((finding, at) => findingCard(finding, "finding-" + index + "-" + at, places)), runs.length > FEW ? 3 : 12),
     run.num_findings > run.findings.length && make("p", { class: "small soft" }, "The " + run.findings.length + " gravest of " + counted(run.num_findings, "finding", "findings") + " are shown."))));
 }
 
@@ -86,7 +109,8 @@ function findingCard(finding, id, places) {
     make("div", { class: "head" }, badge(finding.severity), make("h3", {}, finding.rule.replaceAll("-", " ")), make("span", { class: "soft" }, "step " + finding.step.toLocaleString("en-US")), finding.site && make("code", {}, finding.site)),
     make("p", {}, finding.message),
     finding.evidence.length > 0 && make("dl", { class: "evidence", "aria-label": "Evidence" }, finding.evidence.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)))),
-    make("div", { class: "foot" }, finding.causes.length > 0 && make("span", {}, "Points to: " + finding.causes.join(", ")),
+    finding.causes.length > 0 && make("div", { class: "causes" }, make("span", { class: "small soft" }, "Points to"), make("ul", {}, finding.causes.map(([name, meaning]) => make("li", {}, make("b", {}, name.replaceAll("-", " ")), meaning && ": " + meaning)))),
+    make("div", { class: "foot" },
       place !== undefined && make("a", { href: "#rule-" + place }, "What this rule sees, and what to do (" + finding.code + ")")));
 }
 
@@ -101,8 +125,10 @@ function events(runs) {
 }
 
 function curves(runs) {
-  const figures = [...rateCurves(runs), ...normCurves(runs), metricCurve(runs), scaleCurve(runs)].filter(Boolean);
-  return figures.length ? section("curves", "Rates and norms", null, make("div", { class: "grid wide" }, figures)) : null;
+  const norms = entriesOf(runs, (run) => run.lines.grad_norm_total), others = [...rateCurves(runs), metricCurve(runs), scaleCurve(runs)].filter(Boolean);
+  if (!norms.length && !others.length) return null;
+  const normFigures = norms.length ? chosen(norms, (few) => make("div", { class: "grid wide" }, norms.length <= FEW && others.splice(0), few.map(normCurve))) : null;
+  return section("curves", "Rates and norms", null, others.length > 0 && make("div", { class: "grid wide" }, others), normFigures);
 }
 
 function thinned(lines) {
@@ -131,17 +157,17 @@ function rateCurves(runs) {
   return [figure("Learning rate", "Learning rate over the steps", linesFigure(entries), { scale: true, note: thinned(entries.map((entry) => entry.line)), legend: legend.length > 0 && legendOf(legend) })];
 }
 
-function normCurves(runs) {
-  return runs.flatMap((run, index) => {
-    const { grad_norm_total: before, grad_norm_clipped: after, max_grad_norm: limit } = run.lines;
-    if (!before) return [];
-    const entries = [{ line: before, name: "before clipping", colour: "run-" + (index % 8) }];
-    const legend = [[stroke("run-" + (index % 8)), "before clipping"]];
-    if (after) { entries.push({ line: after, name: "after clipping", colour: "soft", dash: "dot" }); legend.push([stroke("dot plain"), "after clipping"]); }
-    if (limit) { entries.push({ line: limit, name: "threshold of the clip", colour: "warning", dash: "dash", width: 1.2 }); legend.push([stroke("dash state-warning"), "threshold"]); }
-    if (before.num_bad) legend.push([swatch("bad"), "not finite, " + counted(before.num_bad, "step", "steps")]);
-    return [figure(runs.length > 1 ? "Gradient norm, " + run.name : "Gradient norm", "Norm of all gradients together over the steps of " + run.name, linesFigure(entries), { scale: true, log: wantsLog([before, ...(limit ? [limit] : [])]), note: thinned([before]), legend: legendOf(legend) })];
-  });
+function normCurve({ run, index, mark }) {
+  const { grad_norm_total: before, grad_norm_clipped: after, max_grad_norm: limit } = run.lines;
+  const own = "run-" + (index % 8), entries = [{ line: before, name: "before clipping", colour: own }], legend = [[stroke(own), "before clipping"]];
+  if (after) { entries.push({ line: after, name: "after clipping", colour: "soft", dash: "dot" }); legend.push([stroke("dot plain"), "after clipping"]); }
+  if (limit) { entries.push({ line: limit, name: "threshold of the clip", colour: "warning", dash: "dash", width: 1.2 }); legend.push([stroke("dash state-warning"), "threshold"]); }
+  if (before.num_bad) legend.push([swatch("bad"), "not finite, " + counted(before.num_bad, "step", "steps")]);
+  return figure(mark ? "Gradient norm, " + run.name : "Gradient norm", "Norm of all gradients together over the steps of " + run.name, linesFigure(entries), { mark: copyOf(mark), scale: true, log: wantsLog([before, ...(limit ? [limit] : [])]), note: thinned([before]), legend: legendOf(legend) });
+}
+
+function copyOf(mark) {
+  return mark && mark.cloneNode(true);
 }
 
 function metricCurve(runs) {
@@ -155,14 +181,22 @@ function scaleCurve(runs) {
 }
 
 function layers(runs) {
-  const stats = [...new Set(runs.flatMap((run) => run.maps.map((map) => map.stat)))];
-  if (!stats.length) return null;
-  return section("layers", "Layer by layer", "First layer on top. Colours are powers of ten; between runs they mean the same.", stats.map((stat) => {
-    const drawn = runs.map((run, index) => ({ run, index, map: run.maps.find((map) => map.stat === stat) })).filter((item) => item.map);
-    const low = Math.min(...drawn.map((item) => item.map.low)), high = Math.max(...drawn.map((item) => item.map.high));
-    return make("div", { class: runs.length > 1 ? "grid wide" : "" }, drawn.map(({ run, index, map }) => figure(runs.length > 1 ? map.title + ", " + run.name : map.title, map.title + " of every layer over the steps of " + run.name, heatFigure(map, low, high),
-      { mark: runSwatch(index, runs), note: map.meaning + mapNote(map), legend: legendOf([...(hasBad(map) ? [[swatch("bad"), "NaN or infinite"]] : []), [swatch("none"), "not measured"]]) })));
-  }));
+  const entries = entriesOf(runs, (run) => run.maps.length);
+  if (!entries.length) return null;
+  const stats = [...new Set(entries.flatMap(({ run }) => run.maps.map((map) => map.stat)))];
+  const range = (stat) => {
+    const maps = entries.flatMap(({ run }) => run.maps.filter((map) => map.stat === stat));
+    return [Math.min(...maps.map((map) => map.low)), Math.max(...maps.map((map) => map.high))];
+  };
+  const ranges = new Map(stats.map((stat) => [stat, range(stat)]));
+  return section("layers", "Layer by layer", "First layer on top. Colours are powers of ten; between runs they mean the same.", chosen(entries, (few) => stats.map((stat) =>
+    make("div", { class: few.length > 1 ? "grid wide" : "" }, few.map((entry) => mapFigure(entry, stat, ranges.get(stat)))))));
+}
+
+function mapFigure({ run, mark }, stat, [low, high]) {
+  const map = run.maps.find((other) => other.stat === stat);
+  return map && figure(mark ? map.title + ", " + run.name : map.title, map.title + " of every layer over the steps of " + run.name, heatFigure(map, low, high),
+    { mark: copyOf(mark), note: map.meaning + mapNote(map), legend: legendOf([...(hasBad(map) ? [[swatch("bad"), "NaN or infinite"]] : []), [swatch("none"), "not measured"]]) });
 }
 
 function hasBad(map) {
@@ -177,20 +211,21 @@ function mapNote(map) {
 }
 
 function spreads(runs) {
-  const drawn = runs.map((run, index) => ({ run, index })).filter(({ run }) => run.spread.length);
-  if (!drawn.length) return null;
+  const entries = entriesOf(runs, (run) => run.spread.length);
   let low = Infinity, high = 0;
-  for (const { run } of drawn) for (const at of run.spread) for (const value of unpack(at.values)) if (value > 0 && Number.isFinite(value)) { low = Math.min(low, value); high = Math.max(high, value); }
+  for (const { run } of entries) for (const at of run.spread) for (const value of unpack(at.values)) if (value > 0 && Number.isFinite(value)) { low = Math.min(low, value); high = Math.max(high, value); }
   if (!(high > 0)) return null;
   const range = [Math.max(Math.floor(Math.log10(low) - 0.05), Math.log10(high) - 15), Math.log10(high) + 0.15];
-  return section("spread", "Spread over the layers", "The gradient norm of every parameter, before clipping, at named steps.", drawn.map(({ run, index }) => make("div", {},
-    runs.length > 1 && make("h3", { class: "run-title" }, runSwatch(index, runs), run.name), make("div", { class: "grid" }, run.spread.map((at) => {
-      const values = unpack(at.values), notes = [];
-      const zeros = values.filter((value) => value === 0).length, none = values.filter((value) => !Number.isFinite(value)).length;
-      if (zeros) notes.push(counted(zeros, "parameter", "parameters") + " with a gradient of exactly zero not drawn");
-      if (none) notes.push(counted(none, "parameter", "parameters") + " not measured or not finite");
-      return figure("step " + at.step.toLocaleString("en-US"), "Gradient norm of every parameter at step " + at.step, spreadFigure(values, run.sites, range, index), { note: notes.join("; ") });
-    })))));
+  return section("spread", "Spread over the layers", "The gradient norm of every parameter, before clipping, at named steps.", chosen(entries, (few) => few.map((entry) => make("div", {},
+    entry.mark && make("h3", { class: "run-title" }, copyOf(entry.mark), entry.run.name), make("div", { class: "grid" }, entry.run.spread.map((at) => spreadAt(entry, at, range)))))));
+}
+
+function spreadAt({ run, index }, at, range) {
+  const values = unpack(at.values), notes = [];
+  const zeros = values.filter((value) => value === 0).length, none = values.filter((value) => !Number.isFinite(value)).length;
+  if (zeros) notes.push(counted(zeros, "parameter", "parameters") + " with a gradient of exactly zero not drawn");
+  if (none) notes.push(counted(none, "parameter", "parameters") + " not measured or not finite");
+  return figure("step " + at.step.toLocaleString("en-US"), "Gradient norm of every parameter at step " + at.step, spreadFigure(values, run.sites, range, index), { note: notes.join("; ") });
 }
 
 function parameterTable(runs) {
@@ -237,9 +272,9 @@ function sortableTable(table) {
 }
 
 function settingsOf(runs) {
-  const drawn = runs.filter((run) => run.settings.length);
-  if (!drawn.length) return null;
-  return section("settings", "Settings", null, make("div", { class: "grid wide" }, drawn.map((run) => make("div", { class: "card" }, runs.length > 1 && make("h3", {}, runSwatch(runs.indexOf(run), runs), run.name), scrolling("Settings of " + run.name, pairs(run.settings, true), true)))));
+  const entries = entriesOf(runs, (run) => run.settings.length);
+  if (!entries.length) return null;
+  return section("settings", "Settings", null, chosen(entries, (few) => make("div", { class: "grid wide" }, few.map(({ run, mark }) => make("div", { class: "card" }, mark && make("h3", {}, copyOf(mark), run.name), scrolling("Settings of " + run.name, pairs(run.settings, true), true))))));
 }
 
 function rulePages(rules) {
