@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class Sentinel:
         self._after_step = False
         self._stale: Tensor | None = None
 
-    def arrive(self, _grad: Any) -> None:
+    def arrive(self) -> None:
         """A gradient arrives: note whether an old one is still there."""
         self.arrivals += 1
         if not self._after_step:

@@ -7,13 +7,15 @@ that would synchronise, and the rows that cross at the next flush tell.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from contextlib import AbstractContextManager
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from steadytrain.probes.gradients import count_nonfinite, wide_norms
 from steadytrain.watching.forward import WatchedForward
+from steadytrain.watching.scaling import unscaled
 from steadytrain.watching.sites import ParameterSites, is_measurable
 
 MAX_STEPS: Final = 2
@@ -30,25 +32,38 @@ class Alarm:
         forward: the watched forward pass.
         sites: every parameter.
         record: `record(stat, value, sites)` into the current row.
+        boundary: wraps the second look, which runs the user's own forward.
     """
 
     def __init__(
-        self, forward: WatchedForward, sites: ParameterSites, record: Callable[..., None]
+        self,
+        forward: WatchedForward,
+        sites: ParameterSites,
+        record: Callable[..., None],
+        boundary: Callable[[str], AbstractContextManager[None]],
     ) -> None:
+        self._boundary = boundary
         self._forward = forward
         self._sites = sites
         self._record = record
         self._steps = 0
 
     def check(
-        self, norms: Tensor, params: Sequence[Tensor], places: Sequence[int], *, routine: bool
+        self,
+        norms: Tensor,
+        params: Sequence[Tensor],
+        places: Sequence[int],
+        *,
+        inverse: Tensor | None,
+        routine: bool,
     ) -> None:
-        """Look into the step if a norm is not finite.
+        """Count in the step if a norm is not finite, and look where that comes from.
 
         Args:
             norms: of the gradients, as they are.
             params: whose gradients they are.
             places: their sites.
+            inverse: what unscales the gradients, or None.
             routine: whether a loss scaler is at work, to which an overflow now and then belongs.
         """
         if norms.device.type != "cpu":
@@ -57,9 +72,10 @@ class Alarm:
             self._steps = 0
             return
         self._steps += 1
+        self._count(params, places, inverse)
         first = ROUTINE_STEPS if routine else 1
         if first <= self._steps < first + MAX_STEPS:
-            self.look(params, places)
+            self._look()
 
     def look_late(self) -> None:
         """On a device, rows that came to the host were not finite: look at what is there now."""
@@ -70,15 +86,20 @@ class Alarm:
         self._steps += 1
         if self._steps <= MAX_STEPS:
             with_grads = [(p, i) for p, i in zip(params, places, strict=True) if p.grad is not None]
-            self.look([p for p, _ in with_grads], [i for _, i in with_grads])
+            self._count([p for p, _ in with_grads], [i for _, i in with_grads], None)
+            self._look()
 
-    def look(self, params: Sequence[Tensor], places: Sequence[int]) -> None:
-        """Everything that tells where the non-finite values come from is in the row."""
+    def _count(
+        self, params: Sequence[Tensor], places: Sequence[int], inverse: Tensor | None
+    ) -> None:
         grads = [param.grad for param in params if param.grad is not None]
         counts = count_nonfinite(grads)
         self._record("grad_num_nonfinite", counts, places)
         if not bool(counts.nansum()):  # finite but huge: the norm overflowed, not the elements
-            self._record("grad_norm", wide_norms(grads), places)
+            self._record("grad_norm", unscaled(wide_norms(grads), inverse), places)
+
+    def _look(self) -> None:
+        """Everything that tells where the non-finite values come from is in the row."""
         at_rest = [(i, p) for i, p in enumerate(self._sites.params) if is_measurable(p)]
         resting = count_nonfinite([param.detach() for _, param in at_rest])
         self._record("param_num_nonfinite_at_rest", resting, [place for place, _ in at_rest])
@@ -90,7 +111,7 @@ class Alarm:
             return  # a second forward on one rank alone could wait for the others for ever
         for stat, module, value in self._forward.detach():
             self._record(stat, value, [module])
-        counted: list[Any] = self._forward.look_again()
-        for count in counted:
-            self._record("input_num_nonfinite", count.going_in, [count.name])
-            self._record("act_num_nonfinite", count.coming_out, [count.name])
+        with self._boundary("second look"):
+            for count in self._forward.look_again():
+                self._record("input_num_nonfinite", count.going_in, [count.name])
+                self._record("act_num_nonfinite", count.coming_out, [count.name])

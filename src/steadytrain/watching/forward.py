@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,9 +32,10 @@ class WatchedForward:
         self._boundary = boundary
         self.calls = [LastCall(model) for model in models.values()]
         self._removals = [
-            call.model.register_forward_pre_hook(Callback(call.remember), with_kwargs=True)
+            call.model.register_forward_pre_hook(Callback(self._remember(call)), with_kwargs=True)
             for call in self.calls
         ]
+        self._closed = False
         self._probes: dict[str, ModuleProbe] = {}
         self._order: list[str] = []
         self._attached: list[torch.utils.hooks.RemovableHandle] = []
@@ -45,7 +47,7 @@ class WatchedForward:
 
     def attach(self) -> None:
         """From now on every module's first output is measured; nothing where compile owns it."""
-        if self._attached or any(is_traced(model) for model in self._models.values()):
+        if self._closed or self._attached or any(map(is_traced, self._models.values())):
             return
         for name, module in named_modules(self._models):
             probe = self._probes.get(name)
@@ -53,9 +55,24 @@ class WatchedForward:
                 probe = self._probes[name] = ModuleProbe(module)
             self._attached.append(module.register_forward_hook(Callback(self._hook(name, probe))))
 
+    def _remember(self, call: LastCall) -> Callable[..., None]:
+        def remember(_module: nn.Module, args: Any, kwargs: Any) -> None:
+            if torch.compiler.is_compiling():
+                return
+            with self._boundary("forward"):
+                call.remember(args, kwargs)
+
+        return remember
+
+    def _is_training(self) -> bool:
+        """Whether the forward is one that is learned from; a validation in between is not."""
+        return torch.is_grad_enabled() or any(call.is_training for call in self.calls)
+
     def _hook(self, name: str, probe: ModuleProbe) -> Callable[..., None]:
         def see(_module: nn.Module, inputs: object, output: object) -> None:
             if torch.compiler.is_compiling():
+                return
+            if not self._is_training():
                 return
             with self._boundary("activations"):
                 if not probe.calls:
@@ -98,7 +115,8 @@ class WatchedForward:
             call.args, call.kwargs, call.seen = (), {}, False
 
     def close(self) -> None:
-        """No hook is left."""
+        """No hook is left, and none will be."""
+        self._closed = True
         for _ in self.detach():
             pass
         for removal in self._removals:

@@ -63,6 +63,11 @@ class Logged:
         """Whether the open row has a value of that name."""
         return name in self._names
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a value waits for a row."""
+        return bool(self._waiting)
+
     def note(self, name: str) -> None:
         """The open row has a value of that name."""
         self._names.add(name)

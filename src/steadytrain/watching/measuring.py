@@ -75,7 +75,8 @@ class Measuring:
             scaled = stat in ("grad_norm", "grad_max")
             self._record(stat, unscaled(value, inverse) if scaled else value, places)
             if stat == "grad_norm":
-                alarm.check(value, params, places, routine=self._scaling.known)
+                routine = self._scaling.known
+                alarm.check(value, params, places, inverse=inverse, routine=routine)
 
     def rates(self, owner: int) -> None:
         """The learning rate of each of the optimizer's groups is in the row."""

@@ -2,20 +2,25 @@
 
 Run once when gradients turn non-finite, before the update destroys the evidence. The batch of
 the last forward is still at hand; the model runs on it under `no_grad` in the mode and autocast
-state it had, and every module says how many non-finite elements went in and came out. Buffers,
-parameters that a forward may write (those without gradients) and the generators' states are put
-back to the bit, so that training goes on as if nobody had looked.
+state it had, and every module says how many non-finite elements went in and came out. Parameters,
+buffers and the generators of torch, Python and numpy are put back to the bit, so that training
+goes on as if nobody had looked.
 """
 
 from __future__ import annotations
 
+import random
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from steadytrain.probes.activations import first_tensor
 from steadytrain.probes.gradients import count_nonfinite
@@ -32,10 +37,13 @@ class LastCall:
     kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
     autocast: dict[str, torch.dtype] = field(default_factory=dict[str, torch.dtype])
     seen: bool = False
+    is_training: bool = False
+    """Whether the model's newest forward was one that is learned from."""
 
-    def remember(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """The forward pre-hook: what the model is called with is the newest call."""
-        if torch.compiler.is_compiling():
+    def remember(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """What the model is called with is the newest call, unless nothing is learned from it."""
+        self.is_training = torch.is_grad_enabled()
+        if not self.is_training:
             return
         self.args, self.kwargs, self.seen = args, kwargs, True
         self.autocast = {
@@ -74,12 +82,15 @@ def look_again(call: LastCall, modules: Sequence[tuple[str, nn.Module]]) -> list
     model = unwrap(call.model)
     with ExitStack() as stack:
         stack.enter_context(_put_back(model))
+        stack.enter_context(_eager())
+        stack.enter_context(warnings.catch_warnings(action="ignore"))
         stack.enter_context(torch.no_grad())
         for kind, dtype in call.autocast.items():
             stack.enter_context(torch.autocast(kind, dtype=dtype))
         for name, module in modules:
-            hook = Callback(lambda _m, args, out, name=name: count(name, args, out))
-            stack.callback(module.register_forward_hook(hook).remove)
+            hook = Callback(lambda _m, args, kw, out, name=name: count(name, (args, kw), out))
+            handle = module.register_forward_hook(hook, with_kwargs=True)
+            stack.callback(handle.remove)
         model(*call.args, **call.kwargs)
     return counts
 
@@ -97,16 +108,36 @@ def _tensors(value: Any) -> Iterator[Tensor]:
         yield tensor.detach()
 
 
+def _eager() -> AbstractContextManager[Any]:
+    """What is compiled runs as it was written: a hook more would have it compiled anew."""
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    return torch.compiler.set_stance("force_eager")
+
+
 @contextmanager
 def _put_back(model: nn.Module) -> Iterator[None]:
-    """Buffers, frozen parameters and generator states leave as they came."""
-    kept = [*model.buffers(), *(p for p in model.parameters() if not p.requires_grad)]
-    copies = [tensor.detach().clone() for tensor in kept]
+    """Parameters, buffers and generator states leave as they came.
+
+    A buffer may be written or exchanged for another tensor: both are undone. The write goes
+    through `.data`, which leaves version counters alone: a graph that is still to be differentiated
+    may have saved these tensors.
+
+    Cost: a copy of the parameters and buffers for as long as the second look lasts.
+    """
+    places = [(m._buffers, name, t) for m in model.modules() for name, t in m._buffers.items()]
+    buffers = [tensor for _, _, tensor in places if tensor is not None]
+    tensors = [tensor for tensor in (*buffers, *model.parameters()) if not is_lazy(tensor)]
+    copies = [tensor.detach().clone() for tensor in tensors]
     devices = sorted({t.device.index or 0 for t in model.parameters() if t.is_cuda})
+    python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=devices):
             yield
     finally:
-        with torch.no_grad():
-            for tensor, copy in zip(kept, copies, strict=True):
-                tensor.copy_(copy)
+        random.setstate(python)
+        np.random.set_state(numpy)
+        for buffers_of, name, tensor in places:
+            buffers_of[name] = tensor
+        for tensor, copy in zip(tensors, copies, strict=True):
+            tensor.data.copy_(copy)

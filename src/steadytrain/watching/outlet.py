@@ -215,8 +215,8 @@ class Outlet:
         kind = STATS[row.stat].kind
         values = row.values
         if row.sites is not None:
-            known = self.history.sites_of(kind)
-            new = [name for name in row.sites if name not in set(known)]
+            known = set(self.history.sites_of(kind))
+            new = [name for name in row.sites if name not in known]
             self.history.add_sites(kind, new)
             if new and self._writer is not None:
                 self._writer.add_sites(kind, new)

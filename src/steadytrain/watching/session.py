@@ -16,7 +16,7 @@ and reported as a finding.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -28,18 +28,13 @@ from torch.nn.utils import clip_grad_norm_ as torch_clip_grad_norm_
 from steadytrain.core.action import Event
 from steadytrain.core.finding import Finding
 from steadytrain.core.history import History
+from steadytrain.probes.staleness import Sentinel
 from steadytrain.watching import clipping
-from steadytrain.watching.alarm import Alarm
-from steadytrain.watching.callbacks import Callback
-from steadytrain.watching.clock import Clock
-from steadytrain.watching.forward import WatchedForward
-from steadytrain.watching.logged import Logged
-from steadytrain.watching.measuring import Measuring
-from steadytrain.watching.optimizers import WatchedOptimizer
+from steadytrain.watching.callbacks import Callback, Nothing
 from steadytrain.watching.outlet import Outlet
+from steadytrain.watching.recording import Recording
 from steadytrain.watching.scaling import Scaling
 from steadytrain.watching.sites import ParameterSites
-from steadytrain.watching.stepping import EVERYONE, Stepping
 
 
 class Watch:
@@ -56,19 +51,20 @@ class Watch:
         scaling: Scaling,
         first_step: int,
     ) -> None:
-        self.every = every
         self._outlet = outlet
         self._sites = sites
-        self._scaling = scaling
-        self._stepping = Stepping(len(optimizers), skips=scaling.known, first=first_step)
-        self._optimizers = [WatchedOptimizer(optimizer, sites) for optimizer in optimizers]
-        self._clock = Clock()
-        self._logged = Logged()
-        self._sampling_row = -1
-        self._forward = WatchedForward(models, self._boundary)
-        self._alarm = Alarm(self._forward, sites, self._record)
-        self._measuring = Measuring(sites, self._optimizers, scaling, self._record)
+        self._is_off = False
         self._handles: list[Any] = []
+        self._recording = Recording(
+            models,
+            optimizers,
+            sites,
+            outlet,
+            scaling=scaling,
+            boundary=self._boundary,
+            every=every,
+            first_step=first_step,
+        )
         self._attach()
 
     # what the loop calls
@@ -86,7 +82,7 @@ class Watch:
     @property
     def step(self) -> int:
         """Finished optimizer steps."""
-        return self._stepping.finished
+        return self._recording.stepping.finished
 
     @torch.no_grad()
     def clip_grad_norm_(
@@ -124,12 +120,15 @@ class Watch:
         grads = [param.grad for param in params if param.grad is not None]
         if clipping.shares_pass(grads, norm_type, foreach):
             norms, total = clipping.norms_and_total(grads)
-            self._before_clip(params, clipping.shareable(grads, norms), max_norm)
+            with self._part("clip") as recording:
+                recording.before_clip(params, clipping.shareable(grads, norms), max_norm)
             clipping.scale_by(params, max_norm, total, error_if_nonfinite, foreach)
         else:
-            self._before_clip(params, None, max_norm)
+            with self._part("clip") as recording:
+                recording.before_clip(params, None, max_norm)
             total = torch_clip_grad_norm_(params, max_norm, norm_type, error_if_nonfinite, foreach)
-        self._after_clip(params, clipping.coefficient(max_norm, total))
+        with self._part("clip") as recording:
+            recording.after_clip(params, clipping.coefficient(max_norm, total))
         return total
 
     def log(self, **values: Tensor | float) -> None:
@@ -142,15 +141,8 @@ class Watch:
         Example:
             watch.log(loss=loss)
         """
-        with self._boundary("log"), self._clock.inside():
-            if not self._optimizers and (
-                not self._stepping.is_open or any(map(self._logged.has, values))
-            ):
-                self._open_row()
-            for name, value in values.items():
-                number = self._logged.one_number(name, value)
-                if number is not None:
-                    self._log(name, number)
+        with self._part("log") as recording:
+            recording.log(values)
 
     def findings(self) -> list[Finding]:
         """Everything found so far, in order of step; what was measured until now is judged."""
@@ -159,21 +151,27 @@ class Watch:
 
     def add_event(self, event: Event) -> None:
         """What was done to the run is on record."""
-        self._outlet.add_event(event)
+        with self._boundary("events"):
+            self._outlet.add_event(event)
 
     def flush(self) -> None:
         """Everything measured until now is in the history, judged, and on disk."""
-        with self._boundary("flush"), self._clock.inside():
+        with self._boundary("flush"), self._recording.inside():
             self._outlet.flush(everything=True)
 
     def close(self) -> None:
         """Everything is flushed and no hook is left; a second call does nothing."""
         if self._outlet.closed:
             return
-        self._close_row()
+        with self._part("close") as recording:
+            recording.end()
         self.flush()
-        self._detach()
-        self._outlet.close()
+        self._is_off = True
+        for handle in self._handles:
+            handle.remove()
+        self._recording.forward.close()
+        with self._boundary("close"):
+            self._outlet.close()
 
     def __enter__(self) -> Self:
         return self
@@ -189,148 +187,54 @@ class Watch:
     # hooks
 
     def _attach(self) -> None:
-        for owner, watched in enumerate(self._optimizers):
+        for owner, watched in enumerate(self._recording.optimizers):
             before, after = partial(self._before_step, owner), partial(self._after_step, owner)
             self._handles += [
                 watched.optimizer.register_step_pre_hook(Callback(before)),
                 watched.optimizer.register_step_post_hook(Callback(after)),
             ]
-            for sentinel in self._measuring.sentinels[owner]:
-                self._handles.append(sentinel.param.register_hook(Callback(sentinel.arrive)))
-        self._sample_next_row()
+            for sentinel in self._recording.measuring.sentinels[owner]:
+                arrive = partial(self._arrive, sentinel)
+                self._handles.append(sentinel.param.register_hook(Callback(arrive)))
 
-    def _detach(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
-        self._forward.close()
+    def _before_step(self, owner: int, _optimizer: Any, args: Any, kwargs: Any) -> None:
+        with self._part("step") as recording:
+            recording.before_step(owner, args, kwargs)
+
+    def _after_step(self, owner: int, _optimizer: Any, _args: Any, _kwargs: Any) -> None:
+        with self._part("step") as recording:
+            recording.after_step(owner)
+
+    def _arrive(self, sentinel: Sentinel, _grad: Tensor) -> None:
+        with self._boundary("arrivals"):
+            sentinel.arrive()
+
+    # the boundary
+
+    @contextmanager
+    def _part(self, part: str) -> Iterator[Any]:
+        """What a hook or a call does: within the boundary, on the clock, without gradients.
+
+        Once the watch is off, the block is handed something that does nothing.
+        """
+        if self._is_off:
+            yield Nothing()
+            return
+        with self._boundary(part), self._recording.inside(), torch.no_grad():
+            yield self._recording
 
     @contextmanager
     def _boundary(self, part: str) -> Iterator[None]:
-        """The one boundary between the watch and the user's step: nothing of ours passes it."""
+        """The one boundary between the watch and the user's step: nothing of ours passes it.
+
+        A hook is never removed while torch may be going through the hooks: that would raise.
+        """
         try:
             yield
         except Exception as error:  # whatever it is, the user's training goes on
-            self._outlet.report_broken(part, error, max(self._stepping.row, 0))
-            if part in ("activations", "step"):
-                self._detach()
-
-    @torch.no_grad()
-    def _before_step(self, owner: int, _optimizer: Any, args: Any, kwargs: Any) -> None:
-        with self._boundary("step"), self._clock.inside():
-            if self._stepping.needs_row_for_step(owner):
-                self._open_row()
-            watched = self._optimizers[owner]
-            watched.remember()
-            self._measuring.rates(owner)
-            if any(callable(arg) for arg in (*args, *kwargs.values())):
-                self._stepping.inside_step.add(owner)  # gradients come in the closure
-            else:
-                self._collect_of(owner)
-            found_inf = self._scaling.found_inf(watched.optimizer)
-            if found_inf is not None:
-                self._record("step_skipped", found_inf)
-
-    @torch.no_grad()
-    def _after_step(self, owner: int, _optimizer: Any, _args: Any, _kwargs: Any) -> None:
-        with self._boundary("step"), self._clock.inside():
-            if owner in self._stepping.inside_step:
-                self._stepping.inside_step.discard(owner)
-                self._collect_of(owner)
-            self._measuring.arrivals(owner)
-            self._measuring.updates(owner, deep=self._is_sampled(self._stepping.row))
-            if not self._stepping.stepped:
-                self._end_step()
-            self._stepping.step(owner)
-            if self._stepping.is_complete:
-                self._take_activations()
-                self._sample_next_row()
-
-    def _before_clip(self, params: list[Tensor], norms: Tensor | None, max_norm: float) -> None:
-        with self._boundary("clip"), self._clock.inside():
-            owners = {self._sites.owners.get(id(param), EVERYONE) for param in params}
-            owner = owners.pop() if len(owners) == 1 else EVERYONE
-            if self._stepping.needs_row_for_clip(owner, self._scaling.attempt):
-                self._open_row()
-            self._stepping.collected[owner] = self._scaling.attempt
-            self._collect(params, norms, max(owner, 0))
-            self._record("max_grad_norm", float(max_norm))
-
-    def _after_clip(self, params: list[Tensor], coefficient: Tensor) -> None:
-        with self._boundary("clip"), self._clock.inside():
-            index = self._sites.index
-            places = [index[id(param)] for param in params if id(param) in index]
-            self._record("clip_coefficient", coefficient, places)
-
-    # rows
-
-    def _open_row(self) -> None:
-        self._close_row()
-        bad_steps = self._outlet.row_complete()
-        self._stepping.open()
-        if bad_steps:
-            self._alarm.look_late()
-        for name, value in self._logged.take():
-            self._record(name, value)
-        if not self._optimizers:
-            self._take_activations()
-            self._sample_next_row()
-        scale = self._scaling.scale()
-        if scale is not None:
-            self._record("loss_scale", scale)
-        if self._is_sampled(self._stepping.row):
-            self._record("training_mode", self._forward.training_share())
-            self._measuring.held()
-
-    def _close_row(self) -> None:
-        """What can be said of the row only now that it is over."""
-        self._take_activations()
-        if self._stepping.was_skipped:
-            self._record("step_skipped", 1.0)
-
-    def _log(self, name: str, number: Tensor | float) -> None:
-        if self._optimizers and self._logged.is_for_next(
-            name,
-            has_row=self._stepping.is_open,
-            is_under_way=self._stepping.is_under_way(self._scaling.attempt),
-            has_backward=self._measuring.has_backward,
-            is_complete=self._stepping.is_complete,
-            is_blind=self._measuring.is_blind,
-        ):
-            self._logged.wait(name, number)
-        else:
-            self._logged.note(name)
-            self._record(name, number)
-
-    def _record(self, stat: str, value: Tensor | float, sites: Sequence[Any] | None = None) -> None:
-        self._outlet.record(max(self._stepping.row, 0), stat, value, sites)
-
-    def _is_sampled(self, row: int) -> bool:
-        return row % self.every == 0
-
-    def _collect_of(self, owner: int) -> None:
-        """The optimizer's gradients are measured, unless the clip did it."""
-        if not self._stepping.is_collected(owner):
-            self._collect(self._optimizers[owner].with_grads(), None, owner)
-            self._stepping.collected[owner] = self._scaling.attempt
-
-    def _collect(self, params: Sequence[Tensor], norms: Tensor | None, owner: int) -> None:
-        deep = self._is_sampled(self._stepping.row)
-        self._measuring.gradients(params, norms, owner, self._alarm, deep=deep)
-
-    def _end_step(self) -> None:
-        seconds, inside = self._clock.step_ended()
-        self._record("step_seconds", seconds)
-        self._record("watch_seconds", inside)
-
-    def _sample_next_row(self) -> None:
-        """Activations of the forward to come are measured, if its row is a sampled one."""
-        if self._is_sampled(self._stepping.row + 1):
-            self._sampling_row = self._stepping.row + 1
-            self._forward.attach()
-
-    def _take_activations(self) -> None:
-        if self._sampling_row > self._stepping.row:
-            return
-        for stat, module, value in self._forward.detach():
-            self._record(stat, value, [module])
+            with suppress(Exception):  # nor may the report of it, a full disk or a log handler
+                self._outlet.report_broken(part, error, self._recording.row)
+            if part == "step":
+                self._is_off = True
+            if part in ("step", "activations"):
+                self._recording.forward.close()

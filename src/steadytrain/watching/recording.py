@@ -1,0 +1,220 @@
+"""What happens around a step, in the order of the loop, and the row it is recorded in.
+
+clip         before_clip: the gradients as they are; after_clip: the clip's factor
+step         before_step: gradients (unless the clip measured them), learning rate
+             after_step: parameters, updates; sampling of the next step
+log          the loss and whatever else the loop tells
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from torch import Tensor, nn
+
+from steadytrain.watching.alarm import Alarm
+from steadytrain.watching.clock import Clock
+from steadytrain.watching.forward import WatchedForward
+from steadytrain.watching.logged import Logged
+from steadytrain.watching.measuring import Measuring
+from steadytrain.watching.optimizers import WatchedOptimizer
+from steadytrain.watching.outlet import Outlet
+from steadytrain.watching.scaling import Scaling
+from steadytrain.watching.sites import ParameterSites
+from steadytrain.watching.stepping import EVERYONE, Stepping
+
+Boundary = Callable[[str], AbstractContextManager[None]]
+
+
+class Recording:
+    """Measures at every point of the loop and knows which row that belongs to.
+
+    Args:
+        models: by prefix of their names.
+        sites: every parameter.
+        outlet: where the measurements go.
+        scaling: what a loss scaler did to the gradients.
+        boundary: wraps what could raise apart from the step it is part of.
+        every: steps between two samples.
+        first_step: the first row.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, nn.Module],
+        optimizers: Sequence[Any],
+        sites: ParameterSites,
+        outlet: Outlet,
+        *,
+        scaling: Scaling,
+        boundary: Boundary,
+        every: int,
+        first_step: int,
+    ) -> None:
+        self._sites = sites
+        self._outlet = outlet
+        self._scaling = scaling
+        self._boundary = boundary
+        self._every = every
+        self._sampling_row = -1
+        self._clock = Clock()
+        self._logged = Logged()
+        self.stepping = Stepping(len(optimizers), skips=scaling.known, first=first_step)
+        self.optimizers = [WatchedOptimizer(optimizer, sites) for optimizer in optimizers]
+        self.forward = WatchedForward(models, boundary)
+        self.measuring = Measuring(sites, self.optimizers, scaling, self._record)
+        self._alarm = Alarm(self.forward, sites, self._record, boundary)
+        self.sample_next_row()
+
+    @property
+    def row(self) -> int:
+        """The row that is open, or the first one."""
+        return max(self.stepping.row, 0)
+
+    def inside(self) -> AbstractContextManager[None]:
+        """Time spent in the block counts as the watch's."""
+        return self._clock.inside()
+
+    # points of the loop
+
+    def before_step(self, owner: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """An optimizer is about to step."""
+        if self.stepping.needs_row_for_step(owner):
+            self._open_row()
+        watched = self.optimizers[owner]
+        watched.remember()
+        self.measuring.rates(owner)
+        if any(callable(arg) for arg in (*args, *kwargs.values())):
+            self.stepping.inside_step.add(owner)  # gradients come in the closure
+        else:
+            self._collect_of(owner)
+        found_inf = self._scaling.found_inf(watched.optimizer)
+        if found_inf is not None:
+            self._record("step_skipped", found_inf)
+
+    def after_step(self, owner: int) -> None:
+        """An optimizer has stepped."""
+        if owner in self.stepping.inside_step:
+            self.stepping.inside_step.discard(owner)
+            self._collect_of(owner)
+        self.measuring.arrivals(owner)
+        self.measuring.updates(owner, deep=self._is_sampled(self.stepping.row))
+        if not self.stepping.stepped:
+            self._end_step()
+        self.stepping.step(owner)
+        if self.stepping.is_complete:
+            self._take_activations()
+            self.sample_next_row()
+            self.forward.forget()
+
+    def before_clip(self, params: list[Tensor], norms: Tensor | None, max_norm: float) -> None:
+        """Gradients are about to be clipped, whose norms the clip may have computed."""
+        owners = {self._sites.owners.get(id(param), EVERYONE) for param in params}
+        owner = owners.pop() if len(owners) == 1 else EVERYONE
+        if self.stepping.needs_row_for_clip(owner, self._scaling.attempt):
+            self._open_row()
+        self.stepping.collected[owner] = self._scaling.attempt
+        self._collect(params, norms, max(owner, 0))
+        self._record("max_grad_norm", float(max_norm))
+
+    def after_clip(self, params: list[Tensor], coefficient: Tensor) -> None:
+        """Gradients were multiplied with a factor."""
+        index = self._sites.index
+        places = [index[id(param)] for param in params if id(param) in index]
+        self._record("clip_coefficient", coefficient, places)
+
+    def log(self, values: Mapping[str, object]) -> None:
+        """The loop tells a number, or what should be one."""
+        if not self.optimizers and self._begins_a_row(values):
+            self._open_row()
+        for name, value in values.items():
+            number = self._logged.one_number(name, value)
+            if number is not None:
+                self._log(name, number)
+
+    def end(self) -> None:
+        """Nothing more will come; what was logged for a step that was not made has a row."""
+        if self._logged.is_waiting:
+            self._open_row()
+        else:
+            self._close_row()
+
+    def sample_next_row(self) -> None:
+        """Activations of the forward to come are measured, if its row is a sampled one."""
+        if self._is_sampled(self.stepping.row + 1):
+            self._sampling_row = self.stepping.row + 1
+            self.forward.attach()
+
+    # rows
+
+    def _open_row(self) -> None:
+        self._close_row()
+        bad_steps: set[int] = set()
+        with self._boundary("flush"):
+            bad_steps = self._outlet.row_complete()
+        self.stepping.open()
+        if bad_steps:
+            self._alarm.look_late()
+        for name, value in self._logged.take():
+            self._record(name, value)
+        if not self.optimizers:
+            self._take_activations()
+            self.sample_next_row()
+        scale = self._scaling.scale()
+        if scale is not None:
+            self._record("loss_scale", scale)
+        if self._is_sampled(self.stepping.row):
+            self._record("training_mode", self.forward.training_share())
+            self.measuring.held()
+
+    def _close_row(self) -> None:
+        """What can be said of the row only now that it is over."""
+        self._take_activations()
+        if self.stepping.was_skipped:
+            self._record("step_skipped", 1.0)
+
+    def _begins_a_row(self, names: Iterable[str]) -> bool:
+        return not self.stepping.is_open or any(map(self._logged.has, names))
+
+    def _log(self, name: str, number: Tensor | float) -> None:
+        if self.optimizers and self._logged.is_for_next(
+            name,
+            has_row=self.stepping.is_open,
+            is_under_way=self.stepping.is_under_way(self._scaling.attempt),
+            has_backward=self.measuring.has_backward,
+            is_complete=self.stepping.is_complete,
+            is_blind=self.measuring.is_blind,
+        ):
+            self._logged.wait(name, number)
+        else:
+            self._logged.note(name)
+            self._record(name, number)
+
+    def _record(self, stat: str, value: Tensor | float, sites: Sequence[Any] | None = None) -> None:
+        self._outlet.record(self.row, stat, value, sites)
+
+    def _is_sampled(self, row: int) -> bool:
+        return row % self._every == 0
+
+    def _collect_of(self, owner: int) -> None:
+        """The optimizer's gradients are measured, unless the clip did it."""
+        if not self.stepping.is_collected(owner):
+            self._collect(self.optimizers[owner].with_grads(), None, owner)
+            self.stepping.collected[owner] = self._scaling.attempt
+
+    def _collect(self, params: Sequence[Tensor], norms: Tensor | None, owner: int) -> None:
+        deep = self._is_sampled(self.stepping.row)
+        self.measuring.gradients(params, norms, owner, self._alarm, deep=deep)
+
+    def _end_step(self) -> None:
+        seconds, inside = self._clock.step_ended()
+        self._record("step_seconds", seconds)
+        self._record("watch_seconds", inside)
+
+    def _take_activations(self) -> None:
+        if self._sampling_row > self.stepping.row:
+            return
+        for stat, module, value in self.forward.detach():
+            self._record(stat, value, [module])
