@@ -10,6 +10,7 @@ import argparse
 import datetime
 import os
 import platform
+import resource
 import sys
 import time
 from pathlib import Path
@@ -44,16 +45,24 @@ def main() -> None:
     )
     start = time.perf_counter()
     result = find_experiment("cookbook").run(settings, report_progress)
-    seconds = time.perf_counter() - start
+    minutes = (time.perf_counter() - start) / 60, cpu_seconds() / 60
     write_experiment(options.out, result.experiment)
     options.results.mkdir(parents=True, exist_ok=True)
     path = options.results / f"cookbook_{file_name(load(options.data).name)}.md"
-    path.write_text(page(result.experiment, seconds, command(options)), encoding="utf-8")
-    print(f"{path} after {seconds:.0f} s")
+    path.write_text(page(result.experiment, minutes, command(options)), encoding="utf-8")
+    print(f"{path} after {minutes[0]:.1f} minutes")
 
 
 def report_progress(done: int, total: int, what: str) -> None:
     print(f"{done}/{total} {what}", file=sys.stderr)
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and of those it has ended."""
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return sum(part.ru_utime + part.ru_stime for part in (own, children))
 
 
 def file_name(data_name: str) -> str:
@@ -69,7 +78,7 @@ def command(options: argparse.Namespace) -> str:
     return " ".join([*parts, *(["--quick"] if options.quick else [])])
 
 
-def page(experiment: Experiment, seconds: float, command: str) -> str:
+def page(experiment: Experiment, minutes: tuple[float, float], command: str) -> str:
     claims = Table(
         title="Expected and measured",
         columns=("question", "expected", "measured", "verdict", "comment"),
@@ -81,7 +90,8 @@ def page(experiment: Experiment, seconds: float, command: str) -> str:
     today = datetime.datetime.now(tz=datetime.UTC).date()
     parts = [
         f"# {experiment.title}\n\n{experiment.summary}",
-        f"{experiment.data}. Written on {today} by `{command}` in {seconds / 60:.1f} minutes.",
+        f"{experiment.data}. Written on {today} by `{command}` in {minutes[0]:.1f} "
+        f"minutes of the clock and {minutes[1]:.1f} of processors.",
         f"{settings}\n* system: {platform.system()}",
         *(markdown(table) for table in (claims, *experiment.tables)),
     ]

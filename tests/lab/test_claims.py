@@ -53,6 +53,10 @@ def test_the_break_test_is_judged_by_who_converges(broken, expected):
     assert verdict(results(broken=broken), BREAKS) == expected
 
 
+def test_the_break_test_of_a_single_seed_shows_nothing():
+    assert verdict(results(broken=("no tricks",), num_seeds=1), BREAKS) == "not shown"
+
+
 def test_the_full_peak_at_step_zero_is_shown():
     found = results(num_seeds=1)
     found.main["all tricks, as written"] = [record(rates=[1e-3, 2e-4] + [1e-3] * (NUM_STEPS - 2))]
@@ -93,3 +97,11 @@ def test_every_outcome_can_be_written_as_json(level):
     text = json.dumps(experiment.to_json(), allow_nan=False)
     assert Experiment.from_json(json.loads(text)) == experiment
     assert len(experiment.claims) >= 12
+
+
+def test_the_band_of_a_logarithmic_chart_stays_above_zero():
+    found = results(main={"batchnorm": [0.001, 0.5, 0.9]})
+    curve = next(line for line in charts(found)[0].series if line.name == "batchnorm")
+    assert all(
+        0 < low < y < high for low, y, high in zip(curve.low, curve.y, curve.high, strict=True)
+    )

@@ -68,6 +68,13 @@ def test_a_longer_comparison_leaves_the_break_test_short(tmp_path):
     assert {job.rate_factor for job in break_jobs(scale, settings)} == set(scale.factors)
 
 
+def test_a_large_data_set_is_broken_under_fewer_seeds_unless_asked(tmp_path):
+    for seeds, num_runs in ((None, 55), (3, 75)):
+        settings = LabSettings(out=tmp_path, data=tmp_path, seeds=seeds)
+        scale = scale_for(settings)
+        assert len(main_jobs(scale, settings) + break_jobs(scale, settings)) == num_runs
+
+
 def test_configurations_have_folders_a_shell_can_name(tmp_path):
     names = [run_dir_of(tmp_path, recipe).name for recipe in RECIPES]
     assert names == [

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from lesson_records import NUM_STEPS, record, results
 
+from steadytrain.lab.lesson.recipes import RECIPES
 from steadytrain.lab.lesson.results import (
+    Results,
     clipped_percent,
     converged,
     final_loss,
@@ -46,6 +48,13 @@ def test_there_is_no_margin_where_the_plain_rate_does_not_converge():
 def test_the_main_runs_stand_in_for_factor_one():
     found = results()
     assert found.breaking["batchnorm", 1.0] == found.main["batchnorm"]
+
+
+def test_every_factor_has_the_same_seeds():
+    main = [record(name, seed=seed) for name in RECIPES for seed in range(3)]
+    breaking = [record(name, seed=seed, factor=3.0) for name in RECIPES for seed in range(2)]
+    found = Results.of(main, breaking, (1.0, 3.0))
+    assert {len(records) for records in found.breaking.values()} == {2}
 
 
 def test_a_mean_over_a_diverged_seed_is_not_given():

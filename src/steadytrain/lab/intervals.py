@@ -38,16 +38,20 @@ class Interval:
         """Whether the mean is told apart from 0; never so for a single seed."""
         return self.low > 0 or self.high < 0
 
-    def __str__(self) -> str:
-        """The mean to the second digit that the interval leaves meaning to."""
+    @property
+    def text(self) -> str:
+        """Mean and half width, to the second digit that the width leaves meaning to."""
         if math.isnan(self.half_width):
-            return f"{self.mean:.3g} (n={self.n})"
-        if self.half_width == 0 or not math.isfinite(self.half_width):
-            return f"{self.mean:.4g} ± {self.half_width:.2g} (n={self.n})"
+            return f"{self.mean:.3g}"
+        if self.half_width == 0 or math.isinf(self.half_width):
+            return f"{self.mean:.4g} ± {self.half_width:.2g}"
         needed = 1 - math.floor(math.log10(self.half_width))
         most = 4 - math.floor(math.log10(abs(self.mean))) if self.mean else needed
         digits = max(0, min(needed, most))
-        return f"{self.mean:.{digits}f} ± {self.half_width:.{digits}f} (n={self.n})"
+        return f"{self.mean:.{digits}f} ± {self.half_width:.{digits}f}"
+
+    def __str__(self) -> str:
+        return f"{self.text} (n={self.n})"
 
 
 def interval(values: Sequence[float]) -> Interval:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -40,7 +41,7 @@ def _losses(results: Results) -> Chart:
             _curve(name, results.main[name], lambda record: record.losses) for name in RECIPES
         ),
         log_y=True,
-        note="Mean over the seeds; the band is its 95% confidence interval.",
+        note="Geometric mean over the seeds; the band is its 95% confidence interval.",
     )
 
 
@@ -53,7 +54,7 @@ def _norms(results: Results) -> Chart:
             _curve(name, results.main[name], lambda record: record.grad_norms) for name in RECIPES
         ),
         log_y=True,
-        note="Mean over the seeds; the band is its 95% confidence interval.",
+        note="Geometric mean over the seeds; the band is its 95% confidence interval.",
     )
 
 
@@ -174,14 +175,23 @@ def _curve(name: str, records: list[RunRecord], vector: Callable[[RunRecord], Fl
     length = min(len(vector(record)) for record in records)
     parts = np.array_split(np.arange(length), min(length, NUM_POINTS))
     points = [[float(vector(record)[part].mean()) for record in records] for part in parts]
-    bands = [interval(values) if np.isfinite(values).all() else None for values in points]
+    bands = [_geometric(values) for values in points]
     return Series(
         name=name,
         x=tuple(float(part.mean()) for part in parts),
-        y=tuple(None if band is None else band.mean for band in bands),
-        low=tuple(None if band is None else finite(band.low) for band in bands),
-        high=tuple(None if band is None else finite(band.high) for band in bands),
+        y=tuple(band[0] for band in bands),
+        low=tuple(band[1] for band in bands),
+        high=tuple(band[2] for band in bands),
     )
+
+
+def _geometric(values: list[float]) -> tuple[float | None, float | None, float | None]:
+    """Mean, low and high end of the logarithms' interval: the axis is logarithmic too."""
+    if not (np.isfinite(values).all() and min(values) > 0):
+        return None, None, None
+    band = interval([math.log(value) for value in values])
+    mean, low, high = (math.exp(min(end, 700)) for end in (band.mean, band.low, band.high))
+    return mean, finite(low), finite(high)
 
 
 def _thinned(length: int) -> np.ndarray:

@@ -31,7 +31,8 @@ def _row(results: Results, recipe: str, data_name: str, epochs: float) -> Claim:
         question=f"Is the lesson's row for {recipe} reproduced?",
         expected=f"first-epoch loss {first}, final loss {last} ({EPOCHS} epochs of MNIST)",
         measured=f"first-epoch loss {shown(measured[0])}, final loss {shown(measured[1])} "
-        f"({epochs:g} {'epoch' if epochs == 1 else 'epochs'} of {data_name})",
+        f"({epochs:g} {'epoch' if epochs == 1 else 'epochs'} of {data_name}, "
+        f"n={results.num_seeds})",
         verdict=_verdict(judged),
         comment=_comment(data_name, epochs),
     )

@@ -37,14 +37,24 @@ class Results:
         breaking: Sequence[RunRecord],
         factors: tuple[float, ...],
     ) -> Results:
-        """The records sorted by configuration; the main runs stand in for a missing factor 1."""
+        """The records sorted by configuration; the main runs stand in for a missing factor 1.
+
+        Every factor has the same seeds, so that differences can be paired.
+        """
         by_recipe = {name: [r for r in main if r.job.recipe == name] for name in RECIPES}
+        seeds = {record.job.seed for record in breaking}
         by_factor: dict[tuple[str, float], list[RunRecord]] = {
-            (name, 1.0): records for name, records in by_recipe.items()
+            (name, 1.0): [record for record in records if record.job.seed in seeds]
+            for name, records in by_recipe.items()
         }
         for key in {(r.job.recipe, r.job.rate_factor) for r in breaking}:
             by_factor[key] = [r for r in breaking if (r.job.recipe, r.job.rate_factor) == key]
         return cls(main=by_recipe, breaking=by_factor, factors=factors)
+
+    @property
+    def num_seeds(self) -> int:
+        """Runs per configuration."""
+        return len(next(iter(self.main.values())))
 
     def values(self, recipe: str, quantity: Quantity) -> list[float]:
         """`quantity` of each seed's main run."""

@@ -37,7 +37,7 @@ def tables(results: Results) -> tuple[Table, ...]:
 
 def shown(value: Interval | None) -> Cell:
     """An interval as one cell; a word where a run has no finite value."""
-    return "not finite" if value is None else str(value)
+    return "not finite" if value is None else value.text
 
 
 def finite(value: float) -> float | None:
@@ -62,7 +62,8 @@ def _outcomes(results: Results) -> Table:
             "validation accuracy, %",
         ),
         rows=rows,
-        note="Mean ± half of the 95% confidence interval (Student's t) over n seeds. Training "
+        note=f"Mean ± half of the 95% confidence interval (Student's t) over {results.num_seeds} "
+        "seeds. Training "
         f"losses are means in training mode: over the first epoch, and over the last "
         f"{record.final_steps} of {record.num_steps} steps.",
     )
@@ -93,7 +94,7 @@ def _gradient_spread(results: Results) -> Table:
             "steps with norm above 1, %",
         ),
         rows=rows,
-        note="The lesson logs norms after clipping: whatever was above 1 reads 1. Configurations "
+        note=f"Over {results.num_seeds} seeds. The lesson logs norms after clipping: whatever was above 1 reads 1. Configurations "
         "that do not clip have the same norm before and after. The log-sd over a run contains "
         "the fall of the norm as the loss falls; the step-to-step one does not.",
     )
