@@ -114,11 +114,11 @@ class Judge:
     def update(self, history: History) -> list[Finding]:
         """The new findings of the steps that were not judged yet, in order of step."""
         findings: list[Finding] = []
-        start = history.next_step(max(self._next, history.start))
-        while start is not None and start <= history.step:
+        start = max(self._next, history.start)
+        while start <= history.step:
             stop = min(start + CHUNK, history.step + 1)
             findings += self._judge(history, start, stop)
-            start = history.next_step(stop)
+            start = stop if stop > history.step else history.next_step(stop) or stop
         self._next = max(self._next, history.step + 1)
         return findings
 
@@ -173,6 +173,7 @@ class HistoryView(History):
     def __init__(self, history: History, start: int, fresh: int, stop: int) -> None:
         self.capacity = None
         self._sites = history._sites
+        self._names = history._names
         self._columns = history._columns
         self._first = history._first
         self._last = stop - 1

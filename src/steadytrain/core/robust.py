@@ -33,8 +33,7 @@ def ordered(windows: Floats) -> tuple[Floats, NDArray[np.int64]]:
 
 def rank(values: Floats, counts: NDArray[np.int64], share: float) -> Floats:
     """The value with `share` of each ordered window at or below it; NaN where it is empty."""
-    at = np.ceil(share * counts).astype(np.int64) - 1
-    return _pick(values, np.clip(at, 0, values.shape[-1] - 1))
+    return _pick(values, np.maximum(np.ceil(share * counts).astype(np.int64) - 1, 0))
 
 
 def median(windows: Floats) -> Floats:
@@ -45,7 +44,8 @@ def median(windows: Floats) -> Floats:
 def middle(values: Floats, counts: NDArray[np.int64]) -> Floats:
     """`median` of windows that are `ordered` already."""
     low = _pick(values, np.maximum(counts - 1, 0) // 2)
-    return low + 0.5 * (_pick(values, np.minimum(counts // 2, values.shape[-1] - 1)) - low)
+    high = _pick(values, np.minimum(counts // 2, np.maximum(counts - 1, 0)))
+    return low + 0.5 * (high - low)
 
 
 def spread(windows: Floats, centre: Floats) -> Floats:
@@ -54,6 +54,8 @@ def spread(windows: Floats, centre: Floats) -> Floats:
 
 
 def _pick(values: Floats, at: NDArray[np.int64]) -> Floats:
+    if at.size and (at == at.flat[0]).all():  # full windows, nearly always
+        return values[..., at.flat[0]]
     return np.take_along_axis(values, at[..., None], axis=-1)[..., 0]
 
 
@@ -88,16 +90,23 @@ class Trail:
             lag: newest values before the row that are left out; -1 takes the row itself in.
             since: for every row of the trail, the step before which nothing is read.
         """
-        at = rows[:, None] - np.arange(width, 0, -1) - lag
-        safe = np.maximum(at, 0)
-        known = (at >= 0) & (self.steps[safe] >= self.steps[rows, None] - reach)
+        oldest = self.steps[rows] - reach
         if since is not None:
-            known &= self.steps[safe] >= since[rows, None]
-        return np.where(known, self.values[safe], np.nan)
+            oldest = np.maximum(oldest, since[rows])
+        return self.windows(rows - lag, oldest, width)
 
-    def replace(self, values: Floats) -> Trail:
-        """The same rows with other values."""
-        return Trail(self.steps, values, self.first)
+    def windows(self, ends: Rows, oldest: Steps, width: int) -> Floats:
+        """The `width` values before each row of `ends` that are not older than `oldest`."""
+        at = ends[:, None] - np.arange(width, 0, -1)
+        known = at >= 0
+        np.maximum(at, 0, out=at)
+        known &= self.steps[at] >= oldest[:, None]
+        return np.where(known, self.values[at], np.nan)
+
+    def begins(self, stride: int) -> NDArray[np.bool_]:
+        """Which rows are the first of their `stride` steps."""
+        blocks = self.steps // stride
+        return np.concatenate([[True], blocks[1:] > blocks[:-1]])[: len(blocks)]
 
 
 def trail(history: History, stat: str, across: Callable[[Floats], Floats] | None = None) -> Trail:
@@ -136,12 +145,14 @@ class Upward:
     values before it; the differences of the past say what is plausible. A trend shifts all
     differences alike and drops out. Heavy tails are taken from the past itself: the limit is
     the 98% quantile of the differences plus `tail` times its distance from the 90% quantile,
-    at least `deviations` robust standard deviations.
+    at least `deviations` robust standard deviations. The past is sampled every `stride` steps:
+    medians that overlap say the same thing twice.
     """
 
     smooth: int = 1
     recent: int = 16
     window: int = 400
+    stride: int = 1
     min_rows: int = 32
     deviations: float = 8.0
     tail: float = 10.0
@@ -163,28 +174,41 @@ class Upward:
             series: the series.
             since: for every row, the step where its past begins: the last change of regime.
         """
-        low = max(0, series.first - self.window)
-        rows = np.arange(low, len(series.steps), dtype=np.int64)
-        expected, shift = self._differences(series, rows, since)
-        shifts = np.full(len(series.steps), np.nan)
-        shifts[rows] = shift
-        past = series.replace(shifts).before(
-            series.rows, self.window, reach=self.window, since=since
+        sampled = np.flatnonzero(series.begins(self.stride))
+        sampled = sampled[sampled >= series.first - self.window]
+        expected, shift = self._differences(series, sampled, since)
+        centre, noise, limit = self._plausible(
+            series, Trail(series.steps[sampled], shift, 0), sampled, since
         )
+        if self.stride == 1:
+            rows = sampled >= series.first
+            expected, shift = expected[rows], shift[rows]
+        else:
+            expected, shift = self._differences(series, series.rows, since)
+        return Excess(
+            steps=series.steps[series.first :],
+            expected=expected + centre,
+            excess=shift - centre,
+            noise=noise,
+            limit=limit,
+        )
+
+    def _plausible(
+        self, series: Trail, shifts: Trail, sampled: Rows, since: Steps | None
+    ) -> tuple[Floats, Floats, Floats]:
+        """Centre, noise and upper limit of the past differences, for the rows to be judged."""
+        rows = series.rows
+        oldest = series.steps[rows] - self.window
+        if since is not None:
+            oldest = np.maximum(oldest, since[rows])
+        past = shifts.windows(np.searchsorted(sampled, rows), oldest, self.window // self.stride)
         values, counts = ordered(past)
         centre = middle(values, counts)
         noise = spread(past, centre)
         high = rank(values, counts, 0.98)
         tail = high + self.tail * (high - rank(values, counts, 0.90)) - centre
-        enough = counts >= self.min_rows
-        judged = slice(series.first - low, None)
-        return Excess(
-            steps=series.steps[series.first :],
-            expected=expected[judged] + centre,
-            excess=shift[judged] - centre,
-            noise=noise,
-            limit=np.where(enough, np.maximum(self.deviations * noise, tail), np.nan),
-        )
+        limit = np.maximum(self.deviations * noise, tail)
+        return centre, noise, np.where(counts >= self.min_rows, limit, np.nan)
 
     def _differences(self, series: Trail, rows: Rows, since: Steps | None) -> tuple[Floats, Floats]:
         """What is expected at `rows`, and how far the series stands above it."""

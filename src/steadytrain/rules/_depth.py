@@ -7,7 +7,7 @@ many elements as the bias beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from steadytrain.core.columns import Floats
 from steadytrain.core.history import History
-from steadytrain.core.robust import median
+from steadytrain.core.robust import Rows
 
 MAX_POINTS: Final = 32
 """Points a depth profile is reduced to; each is the median of its neighbours."""
@@ -25,9 +25,12 @@ MAX_POINTS: Final = 32
 MIN_POINTS: Final = 5
 """Matrices below which there is no depth to speak of."""
 
+SAMPLE: Final = 512
+"""Sites of a large network that a median over sites is taken of, evenly spread."""
+
 
 @lru_cache(maxsize=16)
-def weight_sites(names: tuple[str, ...]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def weight_sites(names: tuple[str, ...]) -> tuple[NDArray[np.bool_], Rows]:
     """Which sites are not biases, and for each the index of the bias beside it, or -1."""
     place = {name: index for index, name in enumerate(names)}
     weights = np.ones(len(names), dtype=np.bool_)
@@ -41,27 +44,52 @@ def weight_sites(names: tuple[str, ...]) -> tuple[NDArray[np.bool_], NDArray[np.
 
 
 @lru_cache(maxsize=16)
-def leaf_sites(names: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Which modules contain no other site: a block repeats what its last layer says."""
-    inner = {name[:at] for name in names for at, sign in enumerate(name) if sign == "."}
-    return np.array([name not in inner and name != "" for name in names], dtype=np.bool_)
+def containers(names: tuple[str, ...]) -> tuple[Rows, Rows]:
+    """Pairs of sites: one that stands inside, and one that contains it."""
+    place = {name: index for index, name in enumerate(names)}
+    inside: list[int] = []
+    around: list[int] = []
+    for index, name in enumerate(names):
+        outer = [name[:at] for at, sign in enumerate(name) if sign == "."]
+        known = [place[part] for part in ["", *outer] if part in place and part != name]
+        inside += [index] * len(known)
+        around += known
+    return np.array(inside, dtype=np.int64), np.array(around, dtype=np.int64)
 
 
-def matrices(names: tuple[str, ...], norm: Floats, rms: Floats) -> NDArray[np.bool_]:
-    """Which measured sites are weight matrices (convolution kernels among them).
+def comparable(history: History, stat: str, step: int, row: Floats) -> Rows:
+    """The measured sites that may be compared over depth: matrices, or innermost modules."""
+    names = history.sites(stat)
+    if stat == "grad_rms":
+        return matrices(names, history.between("grad_norm", step, step + 1)[0], row)
+    inside, around = containers(names)
+    leaf = np.isfinite(row)
+    leaf[around[np.isfinite(row[inside])]] = False  # a block repeats what its last layer says
+    return np.flatnonzero(leaf)
+
+
+def matrices(names: tuple[str, ...], norm: Floats, rms: Floats) -> Rows:
+    """The measured sites that are weight matrices, convolution kernels among them.
 
     Args:
         names: the parameter sites.
-        norm: gradient norm of each, NaN where not measured: [..., sites].
-        rms: gradient root mean square of each: [..., sites].
+        norm: gradient norm of each, NaN where not measured.
+        rms: gradient root mean square of each.
     """
     weights, bias = weight_sites(names)
-    size = np.where(norm > 0, norm / np.where(rms > 0, rms, np.nan), np.nan) ** 2
-    beside = np.where(bias >= 0, size[..., bias], np.nan)
-    largest = np.where(weights & np.isfinite(size), size, 0.0).max(axis=-1, initial=0.0)
-    unknown = 1.5 * np.sqrt(largest)[..., None]
+    chosen = np.flatnonzero(weights & np.isfinite(rms))
+    size = _size(norm[chosen], rms[chosen])
+    known = size[np.isfinite(size)]
+    own = bias[chosen]
+    beside = np.where(own >= 0, _size(norm[own], rms[own]), np.nan)
+    unknown = 1.5 * np.sqrt(known.max()) if len(known) else np.nan
     smallest = np.where(np.isfinite(beside), 1.5 * beside, unknown)
-    return weights & ~(size < smallest) & np.isfinite(rms)
+    return chosen[~(size < smallest)]
+
+
+def _size(norm: Floats, rms: Floats) -> Floats:
+    """The number of elements, NaN where the gradient does not tell."""
+    return np.where((norm > 0) & (rms > 0), norm / np.where(rms > 0, rms, 1.0), np.nan) ** 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +109,20 @@ class Profile:
         return self.points >= MIN_POINTS and abs(self.order) >= min_order and self.steepest <= 0.6
 
 
-def profile(values: Floats) -> Profile:
-    """The `Profile` of positive values in order of depth; others are left out."""
-    logs = np.log(values[np.isfinite(values) & (values > 0)])
-    if len(logs) > MAX_POINTS:
-        logs = np.array([np.median(part) for part in np.array_split(logs, MAX_POINTS)])
+def profile(values: Floats, worth: float) -> Profile | None:
+    """The `Profile` of positive values in order of depth; others are left out.
+
+    None where there is no depth, or where the ends differ by less than the root of `worth`,
+    a factor: most networks are done with here.
+    """
+    values = values[np.isfinite(values) & (values > 0)]
+    logs = np.log(_thinned(values))
     count = len(logs)
-    if count < MIN_POINTS:
-        return Profile(factor=1.0, order=0.0, steepest=1.0, points=count)
+    third = max(1, count // 3)
+    if count < MIN_POINTS or not abs(np.mean(logs[-third:]) - np.mean(logs[:third])) > 0.5 * abs(
+        np.log(worth)
+    ):
+        return None
     first, last = np.triu_indices(count, k=1)
     rise = logs[last] - logs[first]
     whole = float(logs[-1] - logs[0])
@@ -101,8 +135,19 @@ def profile(values: Floats) -> Profile:
     )
 
 
+def _thinned(values: Floats) -> Floats:
+    """At most `MAX_POINTS` values, each the median of some neighbours."""
+    if len(values) <= MAX_POINTS:
+        return values
+    each = min(9, len(values) // MAX_POINTS)
+    at = np.linspace(0, len(values) - each, MAX_POINTS).astype(np.int64)
+    return np.median(values[at[:, None] + np.arange(each)], axis=1)
+
+
 def tenth_rows(history: History, stat: str) -> Iterator[tuple[int, Floats]]:
     """The rows to judge that begin another ten steps."""
+    if stat not in history:
+        return
     start = history.fresh - history.fresh % 10
     rows = history.between(stat, start, history.step + 1)
     last = -1
@@ -113,25 +158,24 @@ def tenth_rows(history: History, stat: str) -> Iterator[tuple[int, Floats]]:
         last = step // 10
 
 
-def comparable(history: History, stat: str, step: int, row: Floats) -> np.ndarray:
-    """Which measured sites may be compared over depth: matrices, or innermost modules."""
-    names = history.sites(stat)
-    if stat == "grad_rms":
-        return matrices(names, history.between("grad_norm", step, step + 1)[0], row)
-    return leaf_sites(names) & np.isfinite(row)
-
-
-def matrix_medians(history: History, stat: str, start: int, stop: int) -> Floats:
-    """The median of `stat` over the weight matrices, for each step: NaN where not measured.
+def matrix_medians(history: History, stat: str, steps: Iterable[int]) -> Floats:
+    """The median of `stat` over the weight matrices at each of `steps`: NaN where not measured.
 
     Without gradients on a step, every site that is not a bias stands for a matrix.
     """
-    table = history.between(stat, start, stop)
-    if not table.size or stat not in history:
-        return np.full(len(table), np.nan)
+    return np.array([_matrix_median(history, stat, step) for step in steps])
+
+
+def _matrix_median(history: History, stat: str, step: int) -> float:
     names = history.sites(stat)
-    norm = history.between("grad_norm", start, stop)
-    rms = history.between("grad_rms", start, stop)
-    known = np.isfinite(rms).any(axis=-1, keepdims=True)
-    chosen = np.where(known, matrices(names, norm, rms), weight_sites(names)[0])
-    return median(np.where(chosen, table, np.nan))
+    row, norm, rms = (
+        history.between(name, step, step + 1)[0] for name in (stat, "grad_norm", "grad_rms")
+    )
+    if np.isfinite(rms).any():
+        values = row[matrices(names, norm, rms)]
+    else:
+        values = row[weight_sites(names)[0]]
+    values = values[np.isfinite(values)]
+    if len(values) > SAMPLE:
+        values = values[np.linspace(0, len(values) - 1, SAMPLE).astype(np.int64)]
+    return float(np.median(values)) if len(values) else float("nan")

@@ -34,9 +34,9 @@ class Standstill:
 def standstill(history: History, series: Trail, rows: Rows, window: int) -> Standstill:
     """The verdict at `rows` over the last `window` steps.
 
-    Still means: the level is not below the first rows by a twentieth of itself and by the
-    noise, it is not below the rows after them by three standard errors, and the second half of
-    the window is not below the first by as much. A loss that spreads over the batches by half
+    Still means: the level is not away from the first rows by a twentieth of itself and by the
+    noise, it is not away from the rows after them by three standard errors, and the second half
+    of the window is not away from the first by as much. A loss that spreads over the batches by half
     its level or more is near its floor, not at its beginning.
 
     Args:
@@ -54,9 +54,12 @@ def standstill(history: History, series: Trail, rows: Rows, window: int) -> Stan
     counts = np.isfinite(recent).sum(axis=-1)
     error = 1.2533 * noise * np.sqrt(2.0 / np.maximum(counts, 1))
     still = (
-        (first - level <= np.maximum(0.05 * np.abs(level), noise))
-        & (settled - level <= 3 * np.hypot(error, 1.2533 * noise / np.sqrt(HEAD_ROWS - SETTLED)))
-        & (early - level <= 3 * np.sqrt(2) * error)
+        (np.abs(first - level) <= np.maximum(0.05 * np.abs(level), noise))
+        & (
+            np.abs(settled - level)
+            <= 3 * np.hypot(error, 1.2533 * noise / np.sqrt(HEAD_ROWS - SETTLED))
+        )
+        & (np.abs(early - level) <= 3 * np.sqrt(2) * error)
         & (noise < 0.5 * np.abs(level))
     )
     past_head = len(steps) == HEAD_ROWS and series.steps[rows] > steps[-1]
@@ -69,9 +72,7 @@ def standstill(history: History, series: Trail, rows: Rows, window: int) -> Stan
 
 def tenth_steps(series: Trail) -> Rows:
     """The rows to judge that begin another ten steps: what holds for long needs no more."""
-    tens = series.steps // 10
-    begins = np.concatenate([[True], tens[1:] > tens[:-1]]) if len(tens) else np.empty(0, bool)
-    return series.rows[begins[series.first :]]
+    return series.rows[series.begins(10)[series.first :]]
 
 
 def _median_of(rows: Floats) -> float:

@@ -40,9 +40,9 @@ import numpy as np
 from steadytrain.core.columns import Floats
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
-from steadytrain.core.robust import Rows, Trail, Upward, median, spread, trail
+from steadytrain.core.robust import Rows, Trail, Upward, median, ordered, rank, spread, trail
 from steadytrain.core.rule import rule, state
-from steadytrain.rules._extent import number
+from steadytrain.rules._extent import Mask, number
 from steadytrain.rules._regime import Floor, regimes
 
 FAST: Final = (4, 10)
@@ -54,6 +54,9 @@ SLOW: Final = 64
 STRIDE: Final = 16
 """Steps between two looks at the slow level."""
 
+MIN_LOOKS: Final = 8
+"""Looks that a slow rise must be seen against."""
+
 
 @rule(
     code="DYN003",
@@ -63,9 +66,9 @@ STRIDE: Final = 16
 class Divergence:
     """Options of the rule."""
 
-    min_deviations: float = 8.0
+    min_deviations: float = 6.0
     """Robust standard deviations of the level that a fast rise must have at least."""
-    min_drift: float = 2.0
+    min_drift: float = 1.4
     """Standard deviations of a single loss that a slow rise must have at least."""
     min_rise: float = 0.005
     """Least rise, as a share of what the loss has gained since the run began."""
@@ -74,7 +77,7 @@ class Divergence:
         if not (self.min_deviations > 0 and self.min_drift > 0):
             msg = f"min_deviations and min_drift must be above 0, got {self.min_deviations} and"
             raise ValueError(
-                f"{msg} {self.min_drift}: they are multiples of the noise. Try 8 and 2."
+                f"{msg} {self.min_drift}: they are multiples of the noise. Try 6 and 1.4."
             )
         if not 0 <= self.min_rise < 1:
             msg = f"min_rise must be in 0..1, got {self.min_rise}: it is a share of the run's progress."
@@ -91,9 +94,12 @@ class Divergence:
         since = regimes(history, losses.steps)
         expected, rise, over = self._slow(losses, since)
         for smooth in FAST:
-            seen = Upward(smooth=smooth, deviations=self.min_deviations, tail=6.0).judge(
-                losses, since
+            if not self._may_have_risen(losses, smooth):
+                continue
+            test = Upward(
+                smooth=smooth, stride=smooth, min_rows=16, deviations=self.min_deviations, tail=4.0
             )
+            seen = test.judge(losses, since)
             better = (seen.excess > seen.limit) & ~over
             expected = np.where(better, seen.expected, expected)
             rise = np.where(better, seen.excess, rise)
@@ -103,28 +109,33 @@ class Divergence:
             step = int(losses.steps[losses.first + row])
             yield self._finding(history, step, expected[row], rise[row])
 
-    def _slow(self, losses: Trail, since: Rows) -> tuple[Floats, Floats, np.ndarray]:
+    def _may_have_risen(self, losses: Trail, smooth: int) -> bool:
+        """Whether any newest level is above nine tenths of the values before: rarely so."""
+        rows = losses.rows
+        newest = median(losses.before(rows, smooth, reach=64, lag=-1))
+        high = rank(*ordered(losses.before(rows, 64, reach=128, lag=smooth - 1)), 0.90)
+        return bool((newest > high).any())
+
+    def _slow(self, losses: Trail, since: Rows) -> tuple[Floats, Floats, Mask]:
         """The best level, the rise above it, and whether that is more than noise and wandering."""
         count = len(losses.rows)
         best, rise, over = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, bool)
-        looks = np.flatnonzero(_begins(losses))
-        levels = np.full(len(losses.steps), np.nan)
+        looks = np.flatnonzero(losses.begins(STRIDE))
+        if not len(looks) or looks[-1] < losses.first:
+            return best, rise, over
         windows = losses.before(looks, SLOW, reach=2 * SLOW, lag=-1, since=since)
+        levels = median(windows)
+        noises = spread(windows, levels)
         full = np.isfinite(windows).sum(axis=-1) >= SLOW // 2
-        levels[looks] = np.where(full, median(windows), np.nan)
-        reach = self.lookback - 2 * SLOW
-        for at, row in enumerate(looks):
-            if row < losses.first:
-                continue
-            oldest = max(losses.steps[row] - reach, since[row])
-            seen = levels[looks[: at + 1]][losses.steps[looks[: at + 1]] >= oldest]
-            seen = seen[np.isfinite(seen)]
-            if len(seen) < 6:
-                continue
-            here = row - losses.first
-            noise = float(spread(windows[at], median(windows[at])))
-            best[here], rise[here] = seen.min(), seen[-1] - seen.min()
-            over[here] = rise[here] > max(self.min_drift * noise, 1.5 * _wandering(seen))
+        for row in np.flatnonzero(looks >= losses.first):
+            here = looks[row]
+            oldest = max(losses.steps[here] - self.lookback + 2 * SLOW, since[here])
+            seen = full & (losses.steps[looks] >= oldest) & (looks <= here)
+            if full[row] and seen.sum() >= MIN_LOOKS:
+                level, noise = levels[seen], float(np.median(noises[seen]))
+                at = here - losses.first
+                best[at], rise[at] = level.min(), level[-1] - level.min()
+                over[at] = rise[at] > max(self.min_drift * noise, _wandering(level))
         return best, rise, over
 
     def _finding(self, history: History, step: int, expected: float, rise: float) -> Finding:
@@ -147,13 +158,16 @@ class Divergence:
         )
 
 
-def _begins(losses: Trail) -> np.ndarray:
-    """Which rows begin another stride of steps."""
-    strides = losses.steps // STRIDE
-    return np.concatenate([[False], strides[1:] > strides[:-1]])
-
-
 def _wandering(levels: Floats) -> float:
-    """The largest rise before the best level, which the run took back: its normal ups and downs."""
+    """How far the level goes up and down without a fault, from the run's own past.
+
+    The fall before its best and the largest rise in between are ups and downs that the run took
+    back; the differences of levels that share no loss say what is noise in them.
+    """
     past = levels[: int(np.argmin(levels)) + 1]
-    return float((past - np.minimum.accumulate(past)).max())
+    taken_back = float((past - np.minimum.accumulate(past)).max())
+    apart = SLOW // STRIDE
+    calm = past if len(past) >= 2 * apart else levels
+    changes = calm[apart:] - calm[:-apart]
+    noise = float(spread(changes, median(changes))) / np.sqrt(2)
+    return max(float(past.max() - past.min()), 1.5 * taken_back, 7 * noise)

@@ -100,14 +100,17 @@ class ExplodingGradient:
         """Steps with a jump or growth: the ratio, the level it is over, and which it is."""
         if not len(norms.rows):
             return
-        seen = self._test.judge(norms)
         bar = np.log(self.max_ratio)
-        sudden = norms.values[norms.rows] - np.max(
-            norms.before(norms.rows, 4, reach=64), axis=-1, initial=-np.inf
-        )
-        jump = (seen.excess > bar) & (seen.excess > seen.limit) & (sudden > np.log(3.0))
-        level = median(norms.before(norms.rows, 48, reach=128, lag=16))
-        risen = median(norms.before(norms.rows, 4, reach=16, lag=-1)) - level
+        rows = norms.rows
+        before = norms.before(rows, 4, reach=64)
+        sudden = norms.values[rows] - np.where(np.isfinite(before), before, -np.inf).max(axis=-1)
+        level = median(norms.before(rows, 48, reach=128, lag=16))
+        risen = median(norms.before(rows, 4, reach=16, lag=-1)) - level
+        jump = sudden > np.log(3.0)
+        if not (jump.any() or (risen > bar).any()):
+            return
+        seen = self._test.judge(norms)
+        jump &= (seen.excess > bar) & (seen.excess > seen.limit)
         for row in np.flatnonzero(jump | (risen > bar)):
             step = int(seen.steps[row])
             if jump[row]:
@@ -129,12 +132,13 @@ class ExplodingGradient:
         for stat in ("grad_rms", "act_rms"):
             names = history.sites(stat)
             for step, row in tenth_rows(history, stat):
-                chosen = np.flatnonzero(comparable(history, stat, step, row))
+                chosen = comparable(history, stat, step, row)
                 if stat == "grad_rms":
                     chosen = chosen[::-1]
-                seen = profile(row[chosen])
-                if seen.factor > self.max_depth_ratio and seen.is_geometric(0.7):
-                    yield stat, seen.factor, step, (names[chosen[0]], names[chosen[-1]])
+                seen = profile(row[chosen], self.max_depth_ratio)
+                if seen and seen.factor > self.max_depth_ratio and seen.is_geometric(0.7):
+                    ends = names[int(chosen[0])], names[int(chosen[-1])]
+                    yield stat, seen.factor, step, ends
 
     def _outlier(
         self, history: History, step: int, ratio: float, level: float, kind: str

@@ -72,7 +72,7 @@ class LossSpike:
 
     @property
     def _test(self) -> Upward:
-        return Upward(window=self.window, deviations=self.min_deviations)
+        return Upward(window=self.window, deviations=self.min_deviations, tail=9.0)
 
     @property
     def lookback(self) -> int:
@@ -80,11 +80,14 @@ class LossSpike:
 
     def check(self, history: History, /) -> Iterator[Finding]:
         losses = trail(history, "loss")
-        if not len(losses.rows):
+        higher = losses.before(losses.rows, 64, reach=64)
+        highest = np.where(np.isfinite(higher), higher, -np.inf).max(axis=-1, initial=-np.inf)
+        if not (losses.values[losses.rows] > highest).any():
             return
         seen = self._test.judge(losses, regimes(history, losses.steps))
         floor = Floor.of(history).least(seen.expected, self.min_rise)
-        for row in np.flatnonzero((seen.excess > seen.limit) & (seen.excess > floor)):
+        peak = losses.values[losses.rows] > highest
+        for row in np.flatnonzero(peak & (seen.excess > seen.limit) & (seen.excess > floor)):
             yield self._finding(
                 history, int(seen.steps[row]), seen.expected[row], seen.excess[row], seen.noise[row]
             )

@@ -77,11 +77,14 @@ class UpdateRatioTooLarge:
         return WINDOW - 1
 
     def check(self, history: History, /) -> Iterator[Finding]:
-        ratios = matrix_medians(history, "update_ratio", history.fresh, history.step + 1)
+        steps = range(history.fresh, history.step + 1)
+        if not (history.between("update_ratio", steps.start, steps.stop) > self.max_usual).any():
+            return
+        ratios = matrix_medians(history, "update_ratio", steps)
         if not (ratios > self.max_usual).any():
             return
-        start = history.fresh - self.lookback
-        context = matrix_medians(history, "update_ratio", start, history.step + 1)
+        earlier = range(steps.start - self.lookback, steps.start)
+        context = np.concatenate([matrix_medians(history, "update_ratio", earlier), ratios])
         windows = np.lib.stride_tricks.sliding_window_view(context, WINDOW)
         usual = np.where(np.isfinite(windows).sum(axis=1) >= WINDOW // 2, median(windows), np.nan)
         for row in np.flatnonzero((ratios > self.max_ratio) | (usual > self.max_usual)):

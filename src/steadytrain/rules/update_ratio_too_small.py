@@ -86,11 +86,12 @@ class UpdateRatioTooSmall:
         return self.window
 
     def check(self, history: History, /) -> Iterator[Finding]:
-        now = matrix_medians(history, "update_ratio", history.fresh, history.step + 1)
-        if not (now < self.min_ratio).any():
-            return
         losses = trail(history, "loss")
         rows = tenth_steps(losses)
+        now = matrix_medians(history, "update_ratio", losses.steps[rows].tolist())
+        rows = rows[now < self.min_ratio]
+        if not len(rows):
+            return
         seen = standstill(history, losses, rows, self.window)
         for at in np.flatnonzero(seen.still == 1):
             step = int(losses.steps[rows[at]])
@@ -100,11 +101,8 @@ class UpdateRatioTooSmall:
 
     def _usual(self, history: History, step: int) -> float:
         """The median of every tenth step of the window: it lasts, so a sample tells."""
-        looks = [
-            matrix_medians(history, "update_ratio", at, at + 1)
-            for at in range(step - self.window + 10, step + 1, 10)
-        ]
-        return float(median(np.concatenate(looks)))
+        looks = range(step - self.window + 10, step + 1, 10)
+        return float(median(matrix_medians(history, "update_ratio", looks)))
 
     def _finding(self, step: int, usual: float, level: float, beginning: float) -> Finding:
         return state(

@@ -50,8 +50,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from steadytrain.core.columns import Floats
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
@@ -101,25 +99,28 @@ class VanishingGradient:
                     yield from self._look(history, stat, step, row)
 
     def _look(self, history: History, stat: str, step: int, row: Floats) -> Iterator[Finding]:
-        now, chosen = self._profile(history, stat, step, row)
-        if not self._fades(now):
+        chosen = self._way(history, stat, step, row)
+        now = self._fading(row[chosen])
+        if now is None:
             return
         before = history.between(stat, step - 20, step - 5)
         usual = median(before.T) if stat == "act_rms" else median(before[-5:].T)
-        if self._fades(self._profile(history, stat, step, usual)[0]):
+        if self._fading(usual[self._way(history, stat, step, usual)]):
             names = history.sites(stat)
-            ends = (names[int(chosen[0])], names[int(chosen[-1])])
+            ends = names[int(chosen[0])], names[int(chosen[-1])]
             yield self._finding(stat, step, now, ends, row[chosen])
 
-    def _profile(self, history: History, stat: str, step: int, row: Floats) -> tuple[Profile, Rows]:
-        """The profile along the way the signal goes: gradients to the input, else to the output."""
-        chosen = np.flatnonzero(comparable(history, stat, step, row))
-        if stat == "grad_rms":
-            chosen = chosen[::-1]
-        return profile(row[chosen]), chosen
+    def _way(self, history: History, stat: str, step: int, row: Floats) -> Rows:
+        """The sites along the way of the signal: gradients to the input, else to the output."""
+        chosen = comparable(history, stat, step, row)
+        return chosen[::-1] if stat == "grad_rms" else chosen
 
-    def _fades(self, seen: Profile) -> bool:
-        return seen.factor < self.min_depth_ratio and seen.is_geometric(self.min_order)
+    def _fading(self, values: Floats) -> Profile | None:
+        """The profile, where it falls by far enough and from layer to layer."""
+        seen = profile(values, self.min_depth_ratio)
+        if seen is None or not seen.factor < self.min_depth_ratio:
+            return None
+        return seen if seen.is_geometric(self.min_order) else None
 
     def _finding(
         self, stat: str, step: int, seen: Profile, ends: tuple[str, str], values: Floats
