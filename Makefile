@@ -17,6 +17,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 # torch on two threads in each of two test processes would fight for two cores.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: help demo test test-all lint types layers docs docs-serve tests bench fix changelog wheel clean
 
@@ -27,13 +28,13 @@ demo: $(VENV)/.installed ## Set up, run the main job small, break a run on purpo
 	$(BIN)/steadytrain demo
 
 test: lint types layers docs ## Set up, then lint, types, import layers, documentation and tests.
-	@$(MAKE) tests
+	$(PYTEST) -m "not slow"
 
 test-all: lint types layers docs ## The same with the slow tests.
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS)
+	$(PYTEST)
 
 tests: $(VENV)/.developed ## Only the tests, without the slow ones.
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/.developed ## Check the style of the code.
 	$(BIN)/ruff check .
