@@ -76,16 +76,14 @@ function wantsLog(lines) {
   return !hasOther && high / low > 20;
 }
 
-// a point between two gaps would be invisible as a line
-function lonely(y) {
-  return Array.from(y, (value, at) => (!Number.isNaN(value) && !(y[at - 1] === y[at - 1] && at > 0) && !(at + 1 < y.length && y[at + 1] === y[at + 1]) ? 5 : 0));
-}
-
-function lineTrace(line, name, colour, extra) {
-  const x = unpack(line.x), y = unpack(line.y);
-  return { type: "scatter", mode: "lines+markers", x, y: Array.from(y, (v) => (Number.isFinite(v) ? v : null)), connectgaps: false,
-    line: { color: colour, width: 1.6, ...(extra && extra.line) }, marker: { size: lonely(y), color: colour, line: { width: 0 } },
-    hovertemplate: plain(name) + "<br>step %{x:,}: %{y:.4~g}<extra></extra>", ...(extra && extra.trace) };
+// a point between two gaps would be invisible as a line: it gets a mark of its own
+function lineTraces(line, name, colour, extra) {
+  const x = unpack(line.x), y = Array.from(unpack(line.y), (v) => (Number.isFinite(v) ? v : null));
+  const lonely = y.map((_, at) => at).filter((at) => y[at] !== null && (y[at - 1] ?? null) === null && (y[at + 1] ?? null) === null);
+  const hovertemplate = plain(name) + "<br>step %{x:,}: %{y:.4~g}<extra></extra>";
+  const traces = [{ type: "scatter", mode: "lines", x, y, connectgaps: false, line: { color: colour, width: 1.6, ...extra }, hovertemplate }];
+  if (lonely.length) traces.push({ type: "scatter", mode: "markers", x: lonely.map((at) => x[at]), y: lonely.map((at) => y[at]), marker: { size: 5, color: colour }, hovertemplate });
+  return traces;
 }
 
 // vertical bands where something was NaN or infinite
@@ -110,7 +108,7 @@ function stepAxis(low, high) {
   return { title: { text: "step" }, range: [low, high], ...(high - low < 8 ? { dtick: 1 } : {}) };
 }
 
-// lines with markers would leave a margin at both ends
+// the first to the last step, without the margin that marks would add
 function reach(lines) {
   let low = Infinity, high = -Infinity;
   for (const line of lines) {
@@ -160,8 +158,8 @@ function lossFigure(runs) {
     const drawn = runs.map((run, index) => ({ run, index })).filter(({ run }) => run.lines.loss);
     const data = drawn.flatMap(({ run, index }) => {
       const own = colour("run-" + (index % 8)), dash = DASHES[Math.floor(index / 8) % 4];
-      const traces = [lineTrace(run.lines.loss, run.name + ", loss", own, { line: { dash } })];
-      if (run.lines.validation_loss && drawn.length <= FEW) traces.push(lineTrace(run.lines.validation_loss, run.name + ", validation loss", own, { line: { dash: "dot", width: 2.2 } }));
+      const traces = lineTraces(run.lines.loss, run.name + ", loss", own, { dash });
+      if (run.lines.validation_loss && drawn.length <= FEW) traces.push(...lineTraces(run.lines.validation_loss, run.name + ", validation loss", own, { dash: "dot", width: 2.2 }));
       return [...traces, ...findingMarks(run, index, colour), ...eventMarks(run, colour)];
     });
     const shapes = drawn.flatMap(({ run }) => [...badBands(run.lines.loss, colour, drawn.length === 1), ...eventLines(run, colour)]);
@@ -171,7 +169,7 @@ function lossFigure(runs) {
 
 function linesFigure(entries, options) {
   return (colour, state) => ({
-    data: entries.map((entry) => lineTrace(entry.line, entry.name, colour(entry.colour), { line: { dash: entry.dash || "solid", width: entry.width || 1.6, shape: entry.shape } })),
+    data: entries.flatMap((entry) => lineTraces(entry.line, entry.name, colour(entry.colour), { dash: entry.dash || "solid", width: entry.width || 1.6 })),
     layout: baseLayout(colour, { height: (options && options.height) || 250, shapes: entries.flatMap((entry) => badBands(entry.line, colour, true)),
       xaxis: stepAxis(...reach(entries.map((entry) => entry.line))), yaxis: { ...valueAxis(state.log, heights(entries.map((entry) => entry.line))), rangemode: state.log ? "normal" : "tozero" } }),
   });

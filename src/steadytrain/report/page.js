@@ -46,8 +46,8 @@ function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   addEventListener("beforeprint", () => { document.querySelectorAll("details").forEach((part) => { part.open = true; }); charts.forEach(draw); });
   addEventListener("afterprint", drawAll);
-  reveal();
-  drawAll().then(() => { document.documentElement.dataset.ready = "yes"; });
+  // Plotly stands after this script, so that the words are there before the pictures
+  addEventListener("load", () => { reveal(); drawAll().then(() => { document.documentElement.dataset.ready = "yes"; }); });
 }
 
 start();
