@@ -59,6 +59,8 @@ class Recording:
         self._boundary = boundary
         self._every = every
         self._sampling_row = -1
+        self._measured: set[int] = set()
+        """Parameters by id whose gradients were measured in the open row."""
         self._clock = Clock()
         self._logged = Logged()
         self.stepping = Stepping(len(optimizers), skips=scaling.known, first=first_step)
@@ -155,6 +157,7 @@ class Recording:
         with self._boundary("flush"):
             bad_steps = self._outlet.row_complete()
         self.stepping.open()
+        self._measured.clear()
         if bad_steps:
             self._alarm.look_late()
         for name, value in self._logged.take():
@@ -199,12 +202,14 @@ class Recording:
         return row % self._every == 0
 
     def _collect_of(self, owner: int) -> None:
-        """The optimizer's gradients are measured, unless the clip did it."""
-        if not self.stepping.is_collected(owner):
-            self._collect(self.optimizers[owner].with_grads(), None, owner)
-            self.stepping.collected[owner] = self._scaling.attempt
+        """Those of the optimizer's gradients are measured that no clip has measured."""
+        params = self.optimizers[owner].with_grads()
+        rest = [param for param in params if id(param) not in self._measured]
+        self._collect(rest, None, owner)
+        self.stepping.collected[owner] = self._scaling.attempt
 
     def _collect(self, params: Sequence[Tensor], norms: Tensor | None, owner: int) -> None:
+        self._measured.update(map(id, params))
         deep = self._is_sampled(self.stepping.row)
         self.measuring.gradients(params, norms, owner, self._alarm, deep=deep)
 

@@ -58,10 +58,6 @@ class Stepping:
         """Whether an optimizer that is about to step does so in a new row."""
         return not self.is_open or owner in self.stepped
 
-    def is_collected(self, owner: int) -> bool:
-        """Whether the optimizer's gradients were measured in this row already."""
-        return owner in self.collected or EVERYONE in self.collected
-
     def open(self) -> None:
         """The next row begins."""
         self.row += 1
