@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from steadytrain.cli._options import json_option
 from steadytrain.cli._output import print_json
+
+if TYPE_CHECKING:
+    from steadytrain.store.export import Format
 
 
 @click.command(short_help="Write a run's measurements as Parquet or CSV.")
@@ -17,7 +21,7 @@ from steadytrain.cli._output import print_json
     "--out", type=click.Path(path_type=Path), help="Folder for the tables.  [default: in the run]"
 )
 @json_option
-def command(run: Path, form: str, out: Path | None, *, as_json: bool) -> None:
+def command(run: Path, form: Format, out: Path | None, *, as_json: bool) -> None:
     """Write the measurements of the saved run in the directory RUN as tables.
 
     Parquet needs the extra: pip install 'steadytrain[parquet]'.
