@@ -9,7 +9,7 @@ import os
 import platform
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ class SegmentChain:
         segment = self._segment_for(_size(records))
         due = self.declarations.due()
         if self.num_bytes + _size(due) + _size(records) > self._limits.write_below_bytes:
-            self._housekeeper.start(self.closed, segment)
+            self._housekeeper.start(self.closed, segment, in_a_hurry=True)
             return False
         self._write(segment, [*due, *records])
         self.declarations.said()
@@ -158,9 +158,9 @@ class SegmentChain:
 
     # inside
 
-    def _make_merger(self) -> Merger:
+    def _make_merger(self, rest: Callable[[], None]) -> Merger:
         truncations = self.declarations.truncations
-        return Merger(self.run_dir, self.run_id, truncations, self._limits, self._disk)
+        return Merger(self.run_dir, self.run_id, truncations, self._limits, self._disk, rest)
 
     def _clean(self, superseded: Sequence[int]) -> None:
         """What an interrupted merge left behind is gone."""

@@ -7,7 +7,7 @@ header says which numbers it stands for, and the writer that comes next removes 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -52,6 +52,7 @@ class Merger:
         truncations: all that are known; rows they have killed are left behind.
         limits: the bounds to keep.
         disk: the system calls to use.
+        rest: called between two records.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class Merger:
         truncations: Iterable[Truncation],
         limits: Limits,
         disk: Disk,
+        rest: Callable[[], None],
     ) -> None:
         self._run_dir = run_dir
         self._run_id = run_id
         self._truncations = list(truncations)
         self._limits = limits
         self._disk = disk
+        self._rest = rest
 
     def merge(self, older: SegmentInfo, newer: SegmentInfo) -> SegmentInfo:
         """One segment stands for both, under the number of the newer one.
@@ -87,7 +90,25 @@ class Merger:
         return SegmentInfo(newer.number, older.first, len(data), level, last_step)
 
     def _read(self, number: int) -> Segment:
-        return read_segment(segment_path(self._run_dir, number), number, self._run_id)
+        return read_segment(segment_path(self._run_dir, number), number, self._run_id, self._rest)
+
+    def _merged(self, pair: Sequence[Segment], level: int) -> list[Record]:
+        """The records of both segments, thinned to `level`."""
+        told = (*pair[0].truncations, *pair[1].truncations, *self._truncations)
+        by_epoch = {truncation.epoch: truncation for truncation in told}
+        ordered = [by_epoch[epoch] for epoch in sorted(by_epoch)]
+        declarations = Declarations(ordered)
+        blocks = _blocks(pair, level, declarations, Truncations(ordered), self._rest)
+        notes, said = _said(pair, self._limits.segment_bytes // 4)
+        declared = declarations.due()
+        return [
+            *declared,
+            *(encode_rows(block) for block in joined(blocks, BLOCK_BYTES)),
+            *said,
+            *_notes([*_missing(pair), *notes]),
+            *declared,
+            Record(Kind.END, b"{}"),
+        ]
 
     def _encoded(self, pair: Sequence[Segment], level: int) -> bytes:
         rank = next((s.header.rank for s in pair if s.header), 0)
@@ -100,34 +121,26 @@ class Merger:
             session=secrets.token_hex(4),
             level=level,
         )
-        records = [header.to_record(), *_merged(pair, level, self._truncations, self._limits)]
+        records = [header.to_record(), *self._merged(pair, level)]
         return frames(records, 0, seed_of(self._run_id, newer.number))
 
 
-def _merged(
-    pair: Sequence[Segment], level: int, known: Sequence[Truncation], limits: Limits
-) -> list[Record]:
-    """The records of both segments, thinned to `level`."""
-    by_epoch = {t.epoch: t for t in (*pair[0].truncations, *pair[1].truncations, *known)}
-    ordered = [by_epoch[epoch] for epoch in sorted(by_epoch)]
-    declarations = Declarations(ordered)
-    dead = Truncations(ordered)
+def _blocks(
+    pair: Sequence[Segment],
+    level: int,
+    declarations: Declarations,
+    dead: Truncations,
+    rest: Callable[[], None],
+) -> list[RowBlock]:
+    """The rows of both segments, thinned to `level`, over one table of sites."""
     blocks: list[RowBlock] = []
     for segment in pair:
-        kept = thin(segment.blocks, 1 << (level - segment.level), dead)
         table = SiteTable(segment.session)
         table.learn(segment.sites)
-        blocks += [_renumbered(block, table, declarations) for block in kept]
-    notes, said = _said(pair, limits.segment_bytes // 4)
-    declared = declarations.due()
-    return [
-        *declared,
-        *(encode_rows(block) for block in joined(blocks, BLOCK_BYTES)),
-        *said,
-        *_notes([*_missing(pair), *notes]),
-        *declared,
-        Record(Kind.END, b"{}"),
-    ]
+        for block in thin(segment.blocks, 1 << (level - segment.level), dead):
+            blocks.append(_renumbered(block, table, declarations))
+            rest()
+    return blocks
 
 
 def _renumbered(block: RowBlock, table: SiteTable, declarations: Declarations) -> RowBlock:

@@ -92,8 +92,16 @@ def read_header(path: Path, number: int) -> SegmentHeader | None:
     return None
 
 
-def read_segment(path: Path, number: int, run_id: str) -> Segment:
+def read_segment(
+    path: Path, number: int, run_id: str, rest: Callable[[], None] | None = None
+) -> Segment:
     """Everything undamaged in a segment.
+
+    Args:
+        path: the file.
+        number: its place in the run.
+        run_id: of the run.
+        rest: called between two records, for who must not take the processor for long.
 
     Raises:
         OSError: the file cannot be read.
@@ -109,6 +117,8 @@ def read_segment(path: Path, number: int, run_id: str) -> Segment:
             reading.pass_over(piece)
         if segment.is_foreign:
             break
+        if rest:
+            rest()
     reading.finish(len(data), size)
     return segment
 

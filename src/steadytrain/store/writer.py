@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,6 +33,8 @@ from steadytrain.store.records import (
 )
 
 IfBusy = Literal["sibling", "error"]
+
+_LAST_ATTEMPTS: Final = 16
 
 
 class RunWriter:
@@ -187,9 +189,10 @@ class RunWriter:
         self._pending.seal(self._epoch)
         self._pending.add(Record(Kind.END, b"{}"))
         self._outage.over()
-        if not self.flush() and not self._outage.is_on:
-            self._chain.wait()
-            self.flush()
+        for _ in range(_LAST_ATTEMPTS):
+            if self.flush() or self._outage.is_on:
+                break
+            self._chain.wait()  # for the room that a merge makes
         self._is_closed = True
         self._chain.wait()
         self._chain.close()
