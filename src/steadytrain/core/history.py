@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steadytrain.core.columns import Column, Floats, Steps
-from steadytrain.core.errors import UnknownNameError, UsageError
-from steadytrain.core.stats import STATS, SiteKind, Stat
+from steadytrain.core.errors import UsageError
+from steadytrain.core.stats import STATS, SiteKind, declared
 
 DEFAULT_CAPACITY: Final = 1024
 """Steps kept in memory: twice the longest look-back any rule may ask for."""
@@ -296,15 +296,3 @@ class History:
         self._last = max(self._last, step)
         if self.capacity is not None:
             column.drop_before(self._last - self.capacity + 1)
-
-
-def declared(stat: str) -> Stat:
-    """The declaration of `stat`.
-
-    Raises:
-        UnknownNameError: there is none.
-    """
-    try:
-        return STATS[stat]
-    except KeyError:
-        raise UnknownNameError.build("statistic", stat, STATS) from None

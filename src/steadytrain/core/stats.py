@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from steadytrain.core.errors import UnknownNameError
+
 SiteKind = Literal["run", "group", "parameter", "module"]
 """What a column stands for: the whole run, an optimizer's parameter group, a parameter path
 or a module path. Module sites stand in order of execution."""
@@ -101,3 +103,15 @@ STATS: Final[dict[str, Stat]] = _table(
     _module("input_num_nonfinite", "count", "sum", "NaN or infinite elements of the module's input."),
 )  # fmt: skip
 """Every statistic by name, in the order a step produces them."""
+
+
+def declared(stat: str) -> Stat:
+    """The declaration of `stat`.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    try:
+        return STATS[stat]
+    except KeyError:
+        raise UnknownNameError.build("statistic", stat, STATS) from None

@@ -94,13 +94,14 @@ class Divergence:
         since = regimes(history, losses.steps)
         expected, rise, over = self._slow(losses, since)
         for smooth in FAST:
-            if not self._may_have_risen(losses, smooth):
+            risen = self._may_have_risen(losses, smooth)
+            if not risen.any():
                 continue
             test = Upward(
                 smooth=smooth, stride=smooth, min_rows=16, deviations=self.min_deviations, tail=4.0
             )
             seen = test.judge(losses, since)
-            better = (seen.excess > seen.limit) & ~over
+            better = risen & (seen.excess > seen.limit) & ~over
             expected = np.where(better, seen.expected, expected)
             rise = np.where(better, seen.excess, rise)
             over |= better
@@ -109,12 +110,12 @@ class Divergence:
             step = int(losses.steps[losses.first + row])
             yield self._finding(history, step, expected[row], rise[row])
 
-    def _may_have_risen(self, losses: Trail, smooth: int) -> bool:
-        """Whether any newest level is above nine tenths of the values before: rarely so."""
+    def _may_have_risen(self, losses: Trail, smooth: int) -> Mask:
+        """Which rows' newest level is above nine tenths of the values before: few of them."""
         rows = losses.rows
         newest = median(losses.before(rows, smooth, reach=64, lag=-1))
         high = rank(*ordered(losses.before(rows, 64, reach=128, lag=smooth - 1)), 0.90)
-        return bool((newest > high).any())
+        return newest > high
 
     def _slow(self, losses: Trail, since: Rows) -> tuple[Floats, Floats, Mask]:
         """The best level, the rise above it, and whether that is more than noise and wandering."""
@@ -170,4 +171,4 @@ def _wandering(levels: Floats) -> float:
     calm = past if len(past) >= 2 * apart else levels
     changes = calm[apart:] - calm[:-apart]
     noise = float(spread(changes, median(changes))) / np.sqrt(2)
-    return max(float(past.max() - past.min()), 1.5 * taken_back, 7 * noise)
+    return max(1.5 * max(float(past.max() - past.min()), taken_back), 7 * noise)

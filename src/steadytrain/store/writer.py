@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike
 from steadytrain.core.action import Event
 from steadytrain.core.errors import RunBusyError, StoreError, UsageError
 from steadytrain.core.finding import Finding
-from steadytrain.core.history import declared
-from steadytrain.core.stats import SiteKind
+from steadytrain.core.stats import SiteKind, declared
 from steadytrain.store.catalog import read_catalog
 from steadytrain.store.chain import SegmentChain
 from steadytrain.store.files import Disk
