@@ -105,3 +105,14 @@ def test_the_band_of_a_logarithmic_chart_stays_above_zero():
     assert all(
         0 < low < y < high for low, y, high in zip(curve.low, curve.y, curve.high, strict=True)
     )
+
+
+def test_at_its_best_rate_a_configuration_that_lost_at_the_common_one_may_win():
+    found = results(main={"all tricks": [0.3, 0.31, 0.32]})
+    for seed, loss in enumerate((0.01, 0.02, 0.015)):
+        found.breaking["all tricks", 100.0][seed] = record(
+            "all tricks", seed=seed, factor=100.0, losses=[loss] * NUM_STEPS
+        )
+    question = "And when each configuration has the best of the tried learning rates?"
+    assert verdict(found, FASTEST) == "contradicted"
+    assert verdict(found, question) == "holds"

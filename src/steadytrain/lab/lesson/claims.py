@@ -63,29 +63,29 @@ def _lowest(results: Results) -> Claim:
 
 
 def _at_best_rate(results: Results) -> Claim:
-    best = {name: results.best_factor(name) for name in CORRECTED}
-    losses = {
-        name: None if factor is None else results.break_losses(name, factor)
-        for name, factor in best.items()
+    best = {
+        name: (factor, losses)
+        for name in CORRECTED
+        if (factor := results.best_factor(name)) is not None
+        and (losses := results.break_losses(name, factor)) is not None
     }
     shown_best = ", ".join(
-        f"{name} {interval(values).text} at {factor_name(best[name] or 0)}"
-        for name, values in losses.items()
-        if values is not None
+        f"{name} {interval(losses)} at {factor_name(factor)}"
+        for name, (factor, losses) in best.items()
     )
-    rivals = [values for name, values in losses.items() if name != "all tricks" and values]
+    rivals = [losses for name, (_, losses) in best.items() if name != "all tricks"]
     return Claim(
         question="And when each configuration has the best of the tried learning rates?",
         expected="all tricks ends lowest",
-        measured=f"final loss: {shown_best} (n={results.num_seeds})",
-        verdict=_is_below(losses["all tricks"], rivals),
+        measured=f"final loss: {shown_best}",
+        verdict=_is_below(best["all tricks"][1], rivals) if "all tricks" in best else "not shown",
         comment="The rate is chosen by the same final loss that is compared.",
     )
 
 
-def _is_below(favourite: list[float] | None, rivals: list[list[float]]) -> Verdict:
+def _is_below(favourite: list[float], rivals: list[list[float]]) -> Verdict:
     """Whether `favourite` is below each rival, seed by seed."""
-    if favourite is None or not rivals:
+    if not rivals:
         return "not shown"
     gaps = [difference(rival, favourite) for rival in rivals]
     if all(gap.low > 0 for gap in gaps):
