@@ -1,6 +1,7 @@
 """The conventions of the code that a machine can hold."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import steadytrain
 
 SOURCE = Path(steadytrain.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
+TESTS = SOURCE.parents[1] / "tests"
 MAX_LINES = 300
 NAMES_THAT_NAME_NOTHING = {"utils.py", "helpers.py", "common.py", "misc.py", "base.py", "tools.py"}
 
@@ -33,3 +35,9 @@ def test_every_command_is_one_file_that_exports_it():
     files = [path for path in (SOURCE / "cli").glob("*.py") if not path.name.startswith("_")]
     assert len(files) >= 8
     assert all("def command(" in path.read_text(encoding="utf-8") for path in files)
+
+
+def test_every_test_file_has_a_name_of_its_own():
+    """Test files are top-level modules: two of one name cannot both be collected."""
+    names = Counter(path.name for path in TESTS.rglob("*.py") if path.name != "conftest.py")
+    assert not [name for name, count in names.items() if count > 1]
