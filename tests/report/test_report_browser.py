@@ -18,7 +18,9 @@ from report_runs import (
     saved,
 )
 
+from steadytrain.core.history import History
 from steadytrain.report.html import write_report
+from steadytrain.store.reader import SavedRun
 
 pytestmark = pytest.mark.browser
 
@@ -31,6 +33,15 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+def with_zeros() -> SavedRun:
+    history = History({"parameter": ["a", "b"]}, capacity=None)
+    for step in range(20):
+        history.append(step, "grad_norm", [0.0, 1.0 + step])
+    return saved(history=history)
+
+
 RUNS = {
     "healthy": lambda: [healthy(200)],
     "diverged": lambda: [diverged()],
@@ -39,6 +50,7 @@ RUNS = {
     "empty": lambda: [saved()],
     "one step": lambda: [run_of(1)],
     "experiment": lambda: [lab_page(), *four_runs()[2:]],
+    "zeros": lambda: [with_zeros()],
     "many": lambda: [run_of(30, seed=seed) for seed in range(9)],
 }
 
@@ -193,6 +205,14 @@ def test_what_was_not_finite_is_drawn_as_such(opened: Any) -> None:
     assert "not finite, 108 steps" in page.locator("#loss .legend").text_content()
     traces = page.evaluate("document.querySelector('#layers .plot').data.length")
     assert traces == 2
+
+
+def test_a_gradient_of_exactly_zero_is_not_drawn_as_a_small_one(opened: Any) -> None:
+    page = opened("zeros").page
+    assert "exactly zero" in page.locator("#layers .legend").text_content()
+    scaled = page.evaluate("document.querySelector('#layers .plot').data[0].z.map((row) => row[0])")
+    assert scaled == [None, 0]
+    assert "1 parameter with a gradient of exactly zero" in page.locator("#spread").text_content()
 
 
 def test_without_a_script_the_page_says_what_it_needs(chromium: Any, tmp_path: Path) -> None:

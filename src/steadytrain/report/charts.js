@@ -93,7 +93,7 @@ function badBands(line, colour, isAlone) {
 
 // over several decades only the powers of ten are named
 function valueAxis(isLog, values) {
-  if (!isLog) return { type: "linear", exponentformat: "power" };
+  if (!isLog) return { type: "linear", exponentformat: "power", minexponent: 6, separatethousands: true };
   let low = Infinity, high = 0;
   for (const value of values) if (value > 0 && value < Infinity) { low = Math.min(low, value); high = Math.max(high, value); }
   return { type: "log", exponentformat: "power", ...(high / low > 100 ? { dtick: 1 } : high / low > 5 ? { dtick: "D2" } : {}) };
@@ -193,8 +193,8 @@ function heatFigure(map, low, high) {
     const width = starts.length, rows = map.rows.length, y = map.rows.map((_, row) => row);
     const value = (row) => Array.from(cells.subarray(row * width, (row + 1) * width));
     const x = [...starts, Math.max(map.last_step, starts[width - 1]) + 1];
-    const z = y.map((row) => value(row).map((v) => (Number.isFinite(v) ? (v > 0 ? Math.log10(v) : low) : null)));
-    const bad = y.map((row) => value(row).map((v) => (v === Infinity ? 1 : null)));
+    const z = y.map((row) => value(row).map((v) => (Number.isFinite(v) ? (v > 0 ? Math.log10(v) : null) : null)));
+    const only = (wanted) => y.map((row) => value(row).map((v) => (v === wanted ? 1 : null)));
     const names = map.rows.map((name, row) => new Array(width).fill(plain(name, 60) + (map.each[row] > 1 ? " and " + (map.each[row] - 1) + " more" : "")));
     const exact = y.map((row) => value(row).map(written));
     const span = (at) => (x[at + 1] - x[at] > 1 ? x[at].toLocaleString("en-US") + "–" + (x[at + 1] - 1).toLocaleString("en-US") : x[at].toLocaleString("en-US"));
@@ -208,8 +208,9 @@ function heatFigure(map, low, high) {
     const bar = { thickness: 10, outlinewidth: 0, tickvals: ticks, ticktext: ticks.map(powerOfTen), tickfont: { size: 11 },
       ...(slim ? { orientation: "h", x: 0.5, y: 1, yanchor: "bottom", len: 1 } : { len: 1, y: 0.5, x: 1.01 }) };
     const data = [{ ...shared, z, zmin: low, zmax: high, colorscale: "Viridis", colorbar: bar }];
-    if (bad.some((row) => row.includes(1))) {
-      data.push({ ...shared, z: bad, zmin: 0, zmax: 1, colorscale: [[0, colour("bad")], [1, colour("bad")]], showscale: false, customdata: stretch && y.map(() => stretch.map((steps) => "step " + steps + ": NaN or infinite")) });
+    // what has no logarithm has a colour outside the scale
+    for (const [wanted, name, words] of [[0, "zero", "exactly zero"], [Infinity, "bad", "NaN or infinite"]]) {
+      if (cells.includes(wanted)) data.push({ ...shared, z: only(wanted), zmin: 0, zmax: 1, colorscale: [[0, colour(name)], [1, colour(name)]], showscale: false, customdata: y.map(() => stretch.map((steps) => "step " + steps + ": " + words)) });
     }
     return { data, layout: baseLayout(colour, { height, margin: { l: 8, r: 8, t: 8, b: 8 },
       xaxis: { ...stepAxis(x[0], x[width]), showgrid: false },

@@ -196,11 +196,15 @@ function layers(runs) {
 function mapFigure({ run, mark }, stat, [low, high]) {
   const map = run.maps.find((other) => other.stat === stat);
   return map && figure(mark ? map.title + ", " + run.name : map.title, map.title + " of every layer over the steps of " + run.name, heatFigure(map, low, high),
-    { mark: copyOf(mark), note: map.meaning + mapNote(map), legend: legendOf([...(hasBad(map) ? [[swatch("bad"), "NaN or infinite"]] : []), [swatch("none"), "not measured"]]) });
+    { mark: copyOf(mark), note: map.meaning + mapNote(map), legend: mapLegend(map) });
 }
 
-function hasBad(map) {
-  return unpack(map.cells).includes(Infinity);
+function mapLegend(map) {
+  const cells = unpack(map.cells), entries = [];
+  if (cells.includes(Infinity)) entries.push([swatch("bad"), "NaN or infinite"]);
+  if (cells.includes(0)) entries.push([swatch("zero"), "exactly zero"]);
+  if (cells.includes(NaN)) entries.push([swatch("none"), "not measured"]);
+  return entries.length > 0 && legendOf(entries);
 }
 
 function mapNote(map) {
