@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -222,3 +224,12 @@ def test_a_place_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="another place"):
         write_report([saved()], tmp_path / "file" / "report.html")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_room_imports_no_torch_and_loads_plotly_and_rich_late() -> None:
+    code = (
+        "import sys, steadytrain.report.html, steadytrain.report.terminal; "
+        "print(sorted({'torch', 'plotly', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
