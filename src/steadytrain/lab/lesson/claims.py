@@ -97,9 +97,10 @@ def _most_stable(results: Results) -> Claim:
     words = ", ".join(f"{name} {word}" for name, word in STABILITY.items())
     return Claim(
         question="Which configuration has the steadiest gradient norm, before clipping?",
-        expected=words,
+        expected=f"all tricks; in the lesson's words: {words}",
         measured=f"step-to-step log-sd: {_listed(results, jitter_before)}",
         verdict=_is_smallest(results, "all tricks", jitter_before),
+        comment="Judged is whether all tricks is the steadiest; the order of the others is not.",
     )
 
 
