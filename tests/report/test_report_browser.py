@@ -215,6 +215,24 @@ def test_a_gradient_of_exactly_zero_is_not_drawn_as_a_small_one(opened: Any) -> 
     assert "1 parameter with a gradient of exactly zero" in page.locator("#spread").text_content()
 
 
+def test_on_paper_a_dark_page_is_light_and_its_charts_keep_their_places(
+    chromium: Any, tmp_path: Path
+) -> None:
+    context = chromium.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(write_report([diverged()], tmp_path / "page.html").as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
+    page.emulate_media(media="print", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    heights = (
+        "[...document.querySelectorAll('.plot')].map((p) => [p.offsetHeight, p.layout.height])"
+    )
+    assert all(node == layout for node, layout in page.evaluate(heights))
+    assert page.locator("details:not([open])").count() == 0
+    context.close()
+
+
 def test_without_a_script_the_page_says_what_it_needs(chromium: Any, tmp_path: Path) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -40,6 +40,7 @@ async function drawAll() {
 function draw(chart) {
   const { data, layout } = chart.build(colours(), chart.state);
   const isNew = !chart.node.on;
+  chart.node.style.height = layout.height + "px"; // also where the page is laid out anew, as for print
   Plotly.react(chart.node, data, layout, { responsive: true, displaylogo: false, displayModeBar: isCoarse ? false : "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
   if (isNew) chart.node.on("plotly_click", (event) => {
     const id = event.points[0].customdata;
