@@ -99,6 +99,6 @@ class UpdateRatioTooLarge:
             step=step,
             severity=Severity.CRITICAL if seen > 1 else Severity.WARNING,
             message=f"The median weight matrix changed by {seen:.1%} of its size {span}, where {limit:.0%} "
-            f"is a lot and 0.1% is usual. Lower the learning rate about {number(seen / 0.003)}-fold or warm up.",
+            f"is a lot and 0.1% is usual. Lower the learning rate at least {number(seen / 0.01)}-fold, or warm up.",
             evidence={"update_ratio": seen, "limit": limit, "lasting": bool(lasting)},
         )

@@ -50,6 +50,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from steadytrain.core.columns import Floats
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
@@ -116,8 +118,13 @@ class VanishingGradient:
         return chosen[::-1] if stat == "grad_rms" else chosen
 
     def _fading(self, values: Floats) -> Profile | None:
-        """The profile, where it falls by far enough and from layer to layer."""
-        seen = profile(values, self.min_depth_ratio)
+        """The profile down to the lowest value, where it falls far enough and layer by layer.
+
+        What comes after the lowest is fed by biases and says nothing about the signal.
+        """
+        values = values[np.isfinite(values) & (values > 0)]
+        lowest = int(np.argmin(values)) if len(values) else 0
+        seen = profile(values[: lowest + 1], self.min_depth_ratio)
         if seen is None or not seen.factor < self.min_depth_ratio:
             return None
         return seen if seen.is_geometric(self.min_order) else None
@@ -127,6 +134,7 @@ class VanishingGradient:
     ) -> Finding:
         what, unit = ("gradient", "matrices") if stat == "grad_rms" else ("activation", "modules")
         positive = values[values > 0]
+        low = float(positive.min())
         faded = int((values < positive[0] * self.min_depth_ratio**0.5).sum())
         return state(
             self,
@@ -134,7 +142,7 @@ class VanishingGradient:
             severity=Severity.CRITICAL if seen.factor < 1e-8 else Severity.WARNING,
             site=ends[1],
             message=f"The {what} per element falls from {number(positive[0])} at {ends[0]} to "
-            f"{number(positive[-1])} at {ends[1]}, layer by layer ({number(seen.factor)} in all; "
+            f"{number(low)} towards {ends[1]}, layer by layer ({number(seen.factor)} in all; "
             f"{number(self.min_depth_ratio)} is the least that trains well): {faded} of {len(values)} {unit} "
             "hardly learn. Use another activation or initialisation, or add residual connections.",
             causes=("init-too-small", "vanishing-gradient", "missing-norm")
