@@ -1,4 +1,4 @@
-"""The pages that the code writes about itself: rules, statistics, causes, the public names.
+"""The pages that the code writes about itself, and the committed tables of what was measured.
 
 They exist only while the documentation is built; there is no copy that could fall behind.
 """
@@ -6,6 +6,7 @@ They exist only while the documentation is built; there is no copy that could fa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadytrain import _HOMES, __all__
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
 
+RESULTS = sorted((Path(__file__).parents[2] / "benchmarks" / "results").glob("*.md"))
+"""The committed tables of what was measured."""
+
 
 def on_config(config: MkDocsConfig) -> None:
     """The generated pages stand at the end of the navigation."""
@@ -28,6 +32,7 @@ def on_config(config: MkDocsConfig) -> None:
         {"Statistics": "statistics.md"},
         {"Causes": "causes.md"},
         {"Python": "python.md"},
+        {"Measured": [f"measured/{path.name}" for path in RESULTS]},
     ]
 
 
@@ -46,6 +51,7 @@ def pages() -> dict[str, str]:
     made["statistics.md"] = _statistics()
     made["causes.md"] = _causes()
     made["python.md"] = _python()
+    made |= {f"measured/{path.name}": path.read_text(encoding="utf-8") for path in RESULTS}
     return made
 
 

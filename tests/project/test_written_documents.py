@@ -1,5 +1,6 @@
 """What the documents say exists, exists."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -65,3 +66,20 @@ def test_the_documents_name_what_the_fresh_machine_needs():
     readme = (ROOT / "README.md").read_text()
     assert "make demo" in readme
     assert "make test" in readme
+
+
+def test_the_figures_of_the_readme_are_those_of_the_committed_table():
+    results = (ROOT / "benchmarks" / "results" / "cookbook_digits.md").read_text()
+    measured = results.partition("## Break test: which learning rates still converge")[2]
+    rows = {row[0]: row[3:6] for row in table_rows(measured)}
+    shown = table_rows((ROOT / "README.md").read_text().partition("## What the main job shows")[2])
+    names = ("no tricks", "batchnorm", "GroupNorm(1, C)", "all tricks")
+    assert [row[1:] for row in shown[1:]] == [rows[name] for name in names]
+
+
+def table_rows(text):
+    """The cells of the first table in `text`, row by row, without the line under its head."""
+    lines = itertools.dropwhile(lambda line: not line.startswith("|"), text.splitlines())
+    table = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    return [row for row in rows if set(row[0]) != {"-"}]
