@@ -263,12 +263,11 @@ def main():
 @pytest.mark.parametrize(
     ("end", "call", "code"),
     [
-        ("return model, watch", "kept = main()", 0),
-        ("pass", "main()\nimport gc; gc.collect()", 0),
+        pytest.param("return model, watch", "kept = main()", 0, marks=pytest.mark.slow),
         ("pass", "main()\nimport gc; gc.collect(); import os; os._exit(0)", 0),
         ("raise ValueError('mine')", "main()", 1),
-        ("raise SystemExit(7)", "main()", 7),
-        ("raise KeyboardInterrupt", "main()", None),
+        pytest.param("raise SystemExit(7)", "main()", 7, marks=pytest.mark.slow),
+        pytest.param("raise KeyboardInterrupt", "main()", None, marks=pytest.mark.slow),
     ],
 )
 def test_a_program_that_ends_without_close_loses_nothing(tmp_path, end, call, code):
