@@ -172,13 +172,15 @@ class History:
             msg = f"extend({stat!r}) takes steps from 0 on and an array of shape {expected}"
             raise UsageError(f"{msg}, got one of shape {rows.shape}.")
         # What a bounded table forgets between two rows depends on their order.
-        by_one = len(steps) if self.capacity is not None else 1
+        by_one = 1 if self.capacity is None or (np.diff(steps) > 0).all() else len(steps)
         for step, row in zip(steps[:by_one], rows[:by_one], strict=True):
             self._put(int(step), stat, row)
         if len(steps) > by_one:
             self._columns[stat].extend(steps[by_one:], rows[by_one:])
             low, high = int(steps.min()), int(steps.max())
             self._first, self._last = min(self._first, low), max(self._last, high)
+            if self.capacity is not None:
+                self._columns[stat].drop_before(self._last - self.capacity + 1)
 
     def truncate(self, step: int) -> None:
         """Nothing from `step` on is left: the run was rolled back to it."""

@@ -13,6 +13,7 @@ dead units at the module that reads them, where the input comes from inside the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from steadytrain.probes.gradients import dense_values
 
-MAX_ELEMENTS: Final = 1 << 18
+MAX_ELEMENTS: Final = 1 << 16
 """Elements of an output that are read."""
 
 MIN_WINDOW_CALLS: Final = 3
@@ -66,42 +67,54 @@ def first_tensor(value: object) -> Tensor | None:
 
 
 def part_of(tensor: Tensor) -> Tensor:
-    """An even part of the batch that has at most `MAX_ELEMENTS` elements; all of it if small."""
+    """An even part of the batch that has at most `MAX_ELEMENTS` elements; all of it if small.
+
+    Where one sample is larger than that, an even part of its positions.
+    """
     tensor = tensor.detach()
-    stride = -(-tensor.numel() // MAX_ELEMENTS)
-    if stride > 1 and tensor.ndim > 1:
-        tensor = tensor[::stride]
-    return tensor
+    for dim in (0, 1 if tensor.ndim == 3 else 2):
+        stride = -(-tensor.numel() // MAX_ELEMENTS)
+        if stride > 1 and tensor.ndim > dim + 1:
+            every = tuple(slice(None) for _ in range(dim))
+            tensor = tensor[(*every, slice(None, None, stride))]
+    return tensor.contiguous()
 
 
-def measure(module: nn.Module, output: Tensor) -> Tensor | None:
-    """The `STATISTICS` of a module's output: [6] in float32, or None for an empty output."""
-    values = dense_values(output.detach())
-    if values is None or values.numel() == 0:
-        return None
-    values = part_of(torch.view_as_real(values) if values.is_complex() else values)
-    wide = values if values.dtype is torch.float64 else values.float()
+def measure(module: nn.Module, part: Tensor) -> Tensor:
+    """The `STATISTICS` of a part of a module's output: [6] in float32.
+
+    Args:
+        module: says whether the output is bounded.
+        part: real, detached, not empty.
+    """
+    wide = part if part.dtype is torch.float64 else part.float()
     var, mean = torch.var_mean(wide, correction=0)
     low, high = torch.aminmax(wide)
     zeros = 1.0 - torch.count_nonzero(wide) / wide.numel()
     rms = (var + mean * mean).sqrt()
     row = (mean, var.sqrt(), rms, torch.maximum(-low, high), zeros, _saturated(module, wide))
-    return torch.stack([value.float() for value in row])
+    return torch.stack(row).float()
 
 
 def _saturated(module: nn.Module, values: Tensor) -> Tensor:
     bounds = _RANGES.get(type(module))
     if bounds is None:
-        return torch.full((), float("nan"), device=values.device)
+        return _unmeasured(values.device, values.dtype)
     low, high = bounds
     edge = 0.01 * (high - low)
-    return ((values < low + edge) | (values > high - edge)).float().mean()
+    return ((values < low + edge) | (values > high - edge)).to(values.dtype).mean()
+
+
+@cache
+def _unmeasured(device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.full((), float("nan"), device=device, dtype=dtype)
 
 
 def unit_dim(module: nn.Module, tensor: Tensor) -> int:
     """Which dimension of a module's output counts its units: channels, or the last one."""
-    channels_first = isinstance(module, _CONVOLUTIONS) or tensor.ndim >= 4
-    return 1 if channels_first and tensor.ndim >= 2 else tensor.ndim - 1
+    if isinstance(module, _CONVOLUTIONS):
+        return tensor.ndim - len(module.kernel_size) - 1
+    return 1 if tensor.ndim >= 4 and not isinstance(module, nn.Linear) else tensor.ndim - 1
 
 
 @dataclass(slots=True)
@@ -112,9 +125,10 @@ class UnitWindow:
     calls: int = 0
     inputs: int = 0
 
-    def see(self, values: Tensor, dim: int) -> Tensor | None:
-        """Add an output; the dead fraction when the window ends with it, else None."""
-        part = part_of(values)
+    def see(self, part: Tensor, dim: int) -> Tensor | None:
+        """Add a part of an output; the dead fraction when the window ends with it, else None."""
+        if part.ndim == 0:
+            part, dim = part.reshape(1), 0
         others = [d for d in range(part.ndim) if d != dim]
         active = (part != 0).any(dim=others) if others else part != 0
         if self.alive is None or self.alive.shape != active.shape:
@@ -136,37 +150,43 @@ class ModuleProbe:
     """What one module's forward hook gathers during a sampled step."""
 
     module: nn.Module
-    rows: list[tuple[str, Tensor]] = field(default_factory=list)
     calls: int = 0
+    row: Tensor | None = None
+    """The `STATISTICS` of the step: [6]."""
+    dead: Tensor | None = None
+    input_dead: Tensor | None = None
     output_units: UnitWindow = field(default_factory=UnitWindow)
     input_units: UnitWindow = field(default_factory=UnitWindow)
 
     def see(self, inputs: Any, output: Any) -> None:
         """Measure the first call of the step; a recomputed or repeated one is left out."""
         self.calls += 1
-        tensor = first_tensor(output)
-        if self.calls > 1 or tensor is None:
+        if self.calls > 1:
             return
-        with torch.no_grad(), torch.autocast(tensor.device.type, enabled=False):
-            row = measure(self.module, tensor)
-            if row is not None:
-                self.rows.extend(zip(STATISTICS, row.unbind(), strict=True))
-            self._see_units(first_tensor(inputs), tensor)
+        tensor = first_tensor(output)
+        part = None if tensor is None else _real_part(tensor)
+        if tensor is None or part is None:
+            return
+        self.row = measure(self.module, part)
+        if isinstance(self.module, _RECTIFIERS):
+            self.dead = self.output_units.see(part, unit_dim(self.module, tensor))
+        if isinstance(self.module, _READERS):
+            source = first_tensor(inputs)
+            read = _real_part(source) if source is not None and source.requires_grad else None
+            if source is not None and read is not None:
+                self.input_dead = self.input_units.see(read, unit_dim(self.module, source))
 
-    def _see_units(self, inputs: Tensor | None, output: Tensor) -> None:
-        if isinstance(self.module, _RECTIFIERS) and output.numel():
-            dead = self.output_units.see(output.detach(), unit_dim(self.module, output))
-            if dead is not None:
-                self.rows.append(("dead_fraction", dead))
-        if isinstance(self.module, _READERS) and inputs is not None and inputs.requires_grad:
-            dead = self.input_units.see(inputs.detach(), unit_dim(self.module, inputs))
-            if dead is not None:
-                self.rows.append(("input_dead_fraction", dead))
+    def clear(self) -> None:
+        """The probe is ready for the next sampled step; its unit windows go on."""
+        self.calls, self.row, self.dead, self.input_dead = 0, None, None, None
 
-    def take(self) -> list[tuple[str, Tensor]]:
-        """The step's measurements; the probe is ready for the next."""
-        rows, self.rows, self.calls = self.rows, [], 0
-        return rows
+
+def _real_part(tensor: Tensor) -> Tensor | None:
+    """The part of a tensor that is read, complex elements as two; None if there is none."""
+    values = dense_values(tensor.detach())
+    if values is None or not values.numel():
+        return None
+    return part_of(torch.view_as_real(values) if values.is_complex() else values)
 
 
 def is_traced(model: nn.Module) -> bool:

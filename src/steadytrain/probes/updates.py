@@ -11,6 +11,7 @@ No synchronisation.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ MAX_SHARE: Final = 0.0075
 """Share of a large model's elements in the sample; two float32 buffers of it are 1.5%."""
 
 
+MIN_PER_TENSOR: Final = 256
+"""Elements of a tensor that are sampled whatever the budget: 2 kB each."""
+
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """The parameters of one device, as strided views of the elements that are sampled."""
@@ -39,8 +47,10 @@ class Sample:
     offsets: Tensor
     scale: Tensor
     """Elements per sampled element, by parameter."""
-    partial: tuple[int, ...]
-    """Positions of the parameters that are not sampled whole."""
+    bounds: tuple[int, ...]
+    """`offsets` on the host."""
+    partial: tuple[tuple[torch.dtype, tuple[int, ...], Tensor], ...]
+    """Positions of the parameters that are not sampled whole, by dtype: here and on the device."""
     before: Tensor
     after: Tensor
 
@@ -54,7 +64,7 @@ def per_tensor_cap(sizes: Sequence[int]) -> int:
     for position, size in enumerate(small):
         share = left // (len(small) - position)
         if size > share:
-            return max(share, 1)
+            return max(share, MIN_PER_TENSOR)
         left -= size
     return small[-1]
 
@@ -84,26 +94,40 @@ def _is_dense(tensor: Tensor) -> bool:
     return tensor.numel() == 0 or reach + 1 == tensor.numel()
 
 
+def num_real(param: Tensor) -> int:
+    """The real numbers in a parameter: two for each complex element."""
+    return param.numel() * (2 if param.is_complex() else 1)
+
+
 def make_sample(params: Sequence[Tensor], sites: Sequence[int], cap: int) -> Sample:
     """The sample of parameters that live on one device."""
     views = [comb(param, cap) for param in params]
     lengths = [view.numel() for view in views]
-    sizes = [p.numel() * (2 if p.is_complex() else 1) for p in params]
+    sizes = [num_real(param) for param in params]
     device = params[0].device
     dtype = torch.float64 if any(v.dtype is torch.float64 for v in views) else torch.float32
-    bounds = torch.tensor([0, *lengths]).cumsum(0)
+    bounds = (0, *itertools.accumulate(lengths))
     scale = [size / max(length, 1) for size, length in zip(sizes, lengths, strict=True)]
     return Sample(
         sites=tuple(sites),
         params=tuple(params),
         pointers=[param.data_ptr() for param in params],
         views=tuple(views),
-        offsets=bounds.to(device),
+        offsets=torch.tensor(bounds, device=device),
+        bounds=bounds,
         scale=torch.tensor(scale, dtype=dtype, device=device),
-        partial=tuple(place for place, factor in enumerate(scale) if factor > 1),
+        partial=_by_dtype(params, [place for place, factor in enumerate(scale) if factor > 1]),
         before=torch.empty(sum(lengths), dtype=dtype, device=device),
         after=torch.empty(sum(lengths), dtype=dtype, device=device),
     )
+
+
+def _by_dtype(
+    params: Sequence[Tensor], places: Sequence[int]
+) -> tuple[tuple[torch.dtype, tuple[int, ...], Tensor], ...]:
+    dtypes = dict.fromkeys(params[place].dtype for place in places)
+    groups = [(d, tuple(i for i in places if params[i].dtype is d)) for d in dtypes]
+    return tuple((d, group, torch.tensor(group, device=params[0].device)) for d, group in groups)
 
 
 def is_current(sample: Sample) -> bool:
@@ -130,19 +154,30 @@ def measure(sample: Sample) -> tuple[Tensor, Tensor]:
 def lost_fraction(sample: Sample) -> Tensor:
     """Share of sampled elements with a gradient that the step left unchanged: [parameters].
 
-    NaN for parameters of full precision and without a gradient. Call before `measure`.
+    NaN for parameters of full precision, and where no gradient lies in memory as its parameter
+    does. Call before `measure`.
     """
     shares: list[Tensor] = []
-    starts = sample.offsets.tolist()
-    for place, (param, view) in enumerate(zip(sample.params, sample.views, strict=True)):
+    edges = itertools.pairwise(sample.bounds)
+    for param, view, (start, stop) in zip(sample.params, sample.views, edges, strict=True):
         grad = param.grad
-        if grad is None or param.dtype not in (torch.float16, torch.bfloat16) or not grad.numel():
+        if grad is None or param.dtype not in _HALF or not _lie_alike(param, grad):
             shares.append(torch.full((), float("nan"), device=param.device))
             continue
-        moved = view.float() != sample.before[starts[place] : starts[place + 1]]
+        moved = view.float() != sample.before[start:stop]
         wanted = grad.detach().as_strided(view.shape, view.stride()) != 0
         shares.append((wanted & ~moved).sum() / wanted.sum())
     return torch.stack(shares).float()
+
+
+def _lie_alike(param: Tensor, grad: Tensor) -> bool:
+    """Whether the gradient's elements have the same order in memory as the parameter's."""
+    return (
+        grad.layout is torch.strided
+        and grad.numel() > 0
+        and grad.stride() == param.stride()
+        and _is_dense(grad)
+    )
 
 
 def _sums(squares: Tensor, sample: Sample) -> Tensor:
@@ -153,11 +188,8 @@ def _sums(squares: Tensor, sample: Sample) -> Tensor:
 
 def _make_exact(param_norm: Tensor, sample: Sample) -> None:
     """Replace the estimates of parameters that are not sampled whole by their norms."""
-    by_dtype: dict[torch.dtype, list[int]] = {}
-    for place in sample.partial:
-        by_dtype.setdefault(sample.params[place].dtype, []).append(place)
-    for dtype, places in by_dtype.items():
-        wide = torch.float32 if dtype in (torch.float16, torch.bfloat16) else None
+    for dtype, places, index in sample.partial:
+        wide = torch.float32 if dtype in _HALF else None
         tensors = [sample.params[place].detach() for place in places]
         exact = torch.stack(l2_norms(tensors, wide)).to(param_norm.dtype)
-        param_norm[torch.tensor(places, device=param_norm.device)] = exact
+        param_norm[index] = exact

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from steadytrain.core.errors import UsageError
 from steadytrain.core.rule import Rule
-from steadytrain.watching.outlet import Outlet, param_size
+from steadytrain.watching.arguments import check_counts, check_kinds
+from steadytrain.watching.outlet import Outlet
 from steadytrain.watching.scaling import Scaling
 from steadytrain.watching.session import Watch
 from steadytrain.watching.sites import ParameterSites, as_models, as_optimizers
@@ -57,8 +57,8 @@ def watch(
             recorded from there on is replaced.
 
     Raises:
-        UsageError: the model has no parameters, the optimizer is none, an interval is below 1,
-            or `run_dir` holds a run and `resume` is False.
+        UsageError: the model has no parameters, the optimizer is none, an argument cannot mean
+            what was given, or `run_dir` holds a run and `resume` is False.
         RunBusyError: another process is writing in `run_dir`.
         RunVersionError: another schema version wrote the run in `run_dir`.
 
@@ -80,13 +80,13 @@ def watch(
         >>> watch.history.window("grad_norm").shape
         (20, 2)
     """
-    for option, value in (("every", every), ("flush_every", flush_every)):
-        if not value >= 1:
-            msg = f"watch({option}=...) must be at least 1 step, got {value}."
-            raise UsageError(f"{msg} Leave it out for the default of 10.")
+    check_counts(1, every=every, flush_every=flush_every)
+    check_counts(0, first_step=first_step)
+    check_kinds(scaler, rules, run_dir)
     models = as_models(model)
     optimizers = as_optimizers(optimizer)
     sites = ParameterSites(models, optimizers)
+    every, flush_every, first_step = int(every), int(flush_every), int(first_step)
     meta = _describe(models, optimizers, sites, name) | {"every": every, "first_step": first_step}
     outlet = Outlet(
         sites,
@@ -116,7 +116,7 @@ def _describe(
         "name": name,
         "model": ", ".join(type(model).__name__ for model in models.values()),
         "optimizer": ", ".join(type(optimizer).__name__ for optimizer in optimizers),
-        "num_parameters": sum(param_size(param) for param in sites.params),
+        "num_parameters": int(sites.sizes().sum()),
         "num_tensors": len(sites.params),
         "torch": torch.__version__,
         "python": platform.python_version(),

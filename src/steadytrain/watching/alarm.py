@@ -51,7 +51,7 @@ class Alarm:
     def check(
         self,
         norms: Tensor,
-        params: Sequence[Tensor],
+        grads: Sequence[Tensor],
         places: Sequence[int],
         *,
         inverse: Tensor | None,
@@ -61,7 +61,7 @@ class Alarm:
 
         Args:
             norms: of the gradients, as they are.
-            params: whose gradients they are.
+            grads: the gradients.
             places: their sites.
             inverse: what unscales the gradients, or None.
             routine: whether a loss scaler is at work, to which an overflow now and then belongs.
@@ -72,7 +72,7 @@ class Alarm:
             self._steps = 0
             return
         self._steps += 1
-        self._count(params, places, inverse)
+        self._count(grads, places, inverse)
         first = ROUTINE_STEPS if routine else 1
         if first <= self._steps < first + MAX_STEPS:
             self._look()
@@ -85,14 +85,17 @@ class Alarm:
             return
         self._steps += 1
         if self._steps <= MAX_STEPS:
-            with_grads = [(p, i) for p, i in zip(params, places, strict=True) if p.grad is not None]
-            self._count([p for p, _ in with_grads], [i for _, i in with_grads], None)
+            held = [
+                (g, i) for p, i in zip(params, places, strict=True) if (g := p.grad) is not None
+            ]
+            self._count([grad for grad, _ in held], [place for _, place in held], None)
             self._look()
 
     def _count(
-        self, params: Sequence[Tensor], places: Sequence[int], inverse: Tensor | None
+        self, grads: Sequence[Tensor], places: Sequence[int], inverse: Tensor | None
     ) -> None:
-        grads = [param.grad for param in params if param.grad is not None]
+        if not grads:
+            return
         counts = count_nonfinite(grads)
         self._record("grad_num_nonfinite", counts, places)
         if not bool(counts.nansum()):  # finite but huge: the norm overflowed, not the elements
@@ -109,9 +112,12 @@ class Alarm:
     def _look_at_modules(self) -> None:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             return  # a second forward on one rank alone could wait for the others for ever
-        for stat, module, value in self._forward.detach():
-            self._record(stat, value, [module])
+        for stats, values, names in self._forward.detach():
+            self._record(stats, values, names)
         with self._boundary("second look"):
-            for count in self._forward.look_again():
-                self._record("input_num_nonfinite", count.going_in, [count.name])
-                self._record("act_num_nonfinite", count.coming_out, [count.name])
+            counts = self._forward.look_again()
+            names = [count.name for count in counts]
+            values = [[count.going_in, count.coming_out] for count in counts]
+            if counts:
+                stats = ("input_num_nonfinite", "act_num_nonfinite")
+                self._record(stats, torch.tensor(values, dtype=torch.float64), names)

@@ -11,25 +11,30 @@ class Clock:
     """Seconds spent inside, and seconds since the last step ended."""
 
     def __init__(self) -> None:
-        self.inside_seconds = 0.0
+        self._inside_seconds = 0.0
         self._depth = 0
+        self._began = 0.0
         self._last_step: float | None = None
 
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Time spent in the block counts as the watch's."""
+        if not self._depth:
+            self._began = perf_counter()
         self._depth += 1
-        began = perf_counter()
         try:
             yield
         finally:
             self._depth -= 1
             if not self._depth:
-                self.inside_seconds += perf_counter() - began
+                self._inside_seconds += perf_counter() - self._began
 
     def step_ended(self) -> tuple[float, float]:
         """Seconds of the step that ends now (NaN for the first), and the watch's share of them."""
         now = perf_counter()
         seconds = float("nan") if self._last_step is None else now - self._last_step
-        inside, self.inside_seconds, self._last_step = self.inside_seconds, 0.0, now
+        if self._depth:  # what the open block has spent belongs to the step that ends
+            self._inside_seconds += now - self._began
+            self._began = now
+        inside, self._inside_seconds, self._last_step = self._inside_seconds, 0.0, now
         return seconds, inside

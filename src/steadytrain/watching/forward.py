@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from steadytrain.probes.activations import ModuleProbe, is_traced
+from steadytrain.probes.activations import STATISTICS, ModuleProbe, is_traced
 from steadytrain.watching.callbacks import Callback
 from steadytrain.watching.origin import LastCall, ModuleCount, look_again
 from steadytrain.watching.sites import named_modules, unwrap
+
+Activations = tuple[tuple[str, ...], Tensor, list[str]]
+"""Statistics, their values [modules, statistics], and the modules' names."""
 
 
 class WatchedForward:
@@ -36,7 +39,7 @@ class WatchedForward:
             for call in self.calls
         ]
         self._closed = False
-        self._probes: dict[str, ModuleProbe] = {}
+        self._probes: dict[str, tuple[ModuleProbe, Callback]] = {}
         self._order: list[str] = []
         self._attached: list[torch.utils.hooks.RemovableHandle] = []
 
@@ -50,10 +53,11 @@ class WatchedForward:
         if self._closed or self._attached or any(map(is_traced, self._models.values())):
             return
         for name, module in named_modules(self._models):
-            probe = self._probes.get(name)
-            if probe is None or probe.module is not module:
-                probe = self._probes[name] = ModuleProbe(module)
-            self._attached.append(module.register_forward_hook(Callback(self._hook(name, probe))))
+            known = self._probes.get(name)
+            if known is None or known[0].module is not module:
+                probe = ModuleProbe(module)
+                known = self._probes[name] = probe, Callback(self._hook(name, probe))
+            self._attached.append(module.register_forward_hook(known[1]))
 
     def _remember(self, call: LastCall) -> Callable[..., None]:
         def remember(_module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -72,24 +76,27 @@ class WatchedForward:
         def see(_module: nn.Module, inputs: object, output: object) -> None:
             if torch.compiler.is_compiling():
                 return
-            if not self._is_training():
+            if probe.calls or not self._is_training():
                 return
-            with self._boundary("activations"):
-                if not probe.calls:
-                    self._order.append(name)
+            with self._boundary("activations"), torch.no_grad(), without_autocast():
+                self._order.append(name)
                 probe.see(inputs, output)
 
         return see
 
-    def detach(self) -> Iterator[tuple[str, str, Tensor]]:
-        """The hooks are gone; yields (statistic, module, value) in order of execution."""
+    def detach(self) -> Iterator[Activations]:
+        """The hooks are gone; yields what was measured, modules in order of execution."""
         for handle in self._attached:
             handle.remove()
         self._attached = []
         order, self._order = self._order, []
-        for name in order:
-            for stat, value in self._probes[name].take():
-                yield stat, name, value
+        seen = [(name, self._probes[name][0]) for name in order]
+        yield from _by_device(STATISTICS, [(name, probe.row) for name, probe in seen])
+        yield from _by_device(("dead_fraction",), [(name, probe.dead) for name, probe in seen])
+        read = [(name, probe.input_dead) for name, probe in seen]
+        yield from _by_device(("input_dead_fraction",), read)
+        for _, probe in seen:
+            probe.clear()
 
     def training_share(self) -> float:
         """Share of modules in training mode."""
@@ -122,3 +129,21 @@ class WatchedForward:
         for removal in self._removals:
             removal.remove()
         self.forget()
+
+
+def _by_device(
+    stats: tuple[str, ...], rows: Sequence[tuple[str, Tensor | None]]
+) -> Iterator[Activations]:
+    """The rows side by side, for each device: one measurement instead of one per module."""
+    groups: dict[torch.device, list[tuple[str, Tensor]]] = {}
+    for name, row in rows:
+        if row is not None:
+            groups.setdefault(row.device, []).append((name, row))
+    for group in groups.values():
+        yield stats, torch.stack([row for _, row in group]), [name for name, _ in group]
+
+
+def without_autocast() -> AbstractContextManager[Any]:
+    """Statistics are taken in the precision they have, whatever the user's forward runs in."""
+    kinds = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+    return torch.autocast(kinds[0], enabled=False) if kinds else nullcontext()

@@ -43,7 +43,8 @@ class Measuring:
 
     def gradients(
         self,
-        params: Sequence[Tensor],
+        params: list[Tensor],
+        grads: list[Tensor],
         norms: Tensor | None,
         owner: int,
         alarm: Alarm,
@@ -54,6 +55,7 @@ class Measuring:
 
         Args:
             params: parameters that hold a gradient.
+            grads: their gradients.
             norms: the gradients' L2 norms where the clip has computed them.
             owner: the optimizer whose scale they have.
             alarm: looks into non-finite ones.
@@ -62,10 +64,14 @@ class Measuring:
         index = self._sites.index
         places = [index.get(id(param), -1) for param in params]
         if norms is None or -1 in places:
-            params = [p for p in params if is_measurable(p) and id(p) in index]
-            places = [index[id(param)] for param in params]
+            able = [
+                (param, grad, index[id(param)])
+                for param, grad in zip(params, grads, strict=True)
+                if is_measurable(param) and id(param) in index
+            ]
+            grads = [grad for _, grad, _ in able]
+            places = [place for _, _, place in able]
             norms = None
-        grads = [param.grad for param in params if param.grad is not None]
         if not grads:
             return
         inverse = None
@@ -76,7 +82,7 @@ class Measuring:
             self._record(stat, unscaled(value, inverse) if scaled else value, places)
             if stat == "grad_norm":
                 routine = self._scaling.known
-                alarm.check(value, params, places, inverse=inverse, routine=routine)
+                alarm.check(value, grads, places, inverse=inverse, routine=routine)
 
     def rates(self, owner: int) -> None:
         """The learning rate of each of the optimizer's groups is in the row."""

@@ -44,7 +44,7 @@ class WatchedOptimizer:
             return
         self._sites.refresh()
         self.params = [param for param in self.held() if is_measurable(param)]
-        cap = updates.per_tensor_cap([param.numel() for param in self.params])
+        cap = updates.per_tensor_cap([updates.num_real(param) for param in self.params])
         by_device: dict[torch.device, list[Tensor]] = {}
         for param in self.params:
             by_device.setdefault(param.device, []).append(param)
@@ -74,10 +74,6 @@ class WatchedOptimizer:
             param_norm, update_norm = updates.measure(sample)
             yield "param_norm", param_norm, sites
             yield "update_norm", update_norm, sites
-
-    def with_grads(self) -> list[Tensor]:
-        """The parameters that hold a gradient now."""
-        return [param for param in self.params if param.grad is not None]
 
     def learning_rates(self) -> list[float | Tensor]:
         """The rate of every group: a tensor where the optimizer keeps one."""

@@ -11,19 +11,18 @@ from time import monotonic
 from typing import Any, Final
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from steadytrain.core.action import Event
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.rule import Rule
-from steadytrain.core.stats import STATS
 from steadytrain.engine import Judge
 from steadytrain.probes import memory
 from steadytrain.store.reader import read_run
 from steadytrain.store.writer import RunWriter
-from steadytrain.watching.rows import Entry, Row, Table, Transfer
+from steadytrain.watching.columns import SiteColumns
+from steadytrain.watching.rows import Entry, Table, Transfer
 from steadytrain.watching.sites import ParameterSites
 from steadytrain.watching.writing import open_run
 
@@ -75,11 +74,11 @@ class Outlet:
             self._writer = open_run(Path(run_dir), resume=resume)
             self._take_up(self._writer, first_step)
             self._writer.add_meta(meta)
-            self._writer.add_sites("parameter", sites.names)
-        self._written = len(sites.names)
+        self._columns = SiteColumns(self.history, self._writer)
+        self._sizes = np.empty(0)
         self._pending: list[Entry] = []
         self._on_the_way: deque[Transfer] = deque()
-        self._rows = 0
+        self._rows = -1
         self._last_flush = monotonic()
         self._muted: set[str] = set()
 
@@ -103,7 +102,11 @@ class Outlet:
         return None if self._writer is None else Path(self._writer.run_dir)
 
     def record(
-        self, step: int, stat: str, value: Tensor | float, sites: Sequence[Any] | None = None
+        self,
+        step: int,
+        stat: str | tuple[str, ...],
+        value: Tensor | float,
+        sites: Sequence[Any] | None = None,
     ) -> None:
         """A measurement waits for the next flush."""
         if not self.closed:
@@ -117,7 +120,7 @@ class Outlet:
         """
         self._rows += 1
         late = monotonic() - self._last_flush > MAX_FLUSH_SECONDS
-        if self._rows > self._flush_every or (late and self._rows > 1):
+        if self._rows >= self._flush_every or (late and self._rows > 0):
             return self.flush()
         return set()
 
@@ -142,11 +145,14 @@ class Outlet:
         return bad_steps
 
     def _deliver(self, transfer: Transfer) -> set[int]:
-        self._grow()
-        sizes = np.array([param_size(p) for p in self._sites.params], dtype=np.float64)
-        table = Table(transfer, sizes)
-        for row in table.rows():
-            self._put(row)
+        self._columns("parameter", self._sites.names[len(self._sizes) :])
+        self._sizes = self._sites.sizes()
+        table = Table(transfer, self._sizes, self._columns)
+        for block in table.blocks():
+            self.history.extend(block.stat, block.steps, block.values)
+            if self._writer is not None:
+                for step, values in zip(block.steps.tolist(), block.values, strict=True):
+                    self._writer.add_row(step, block.stat, values)
         for finding in self._judge.update(self.history):
             self._found(finding)
         return table.bad_steps
@@ -201,35 +207,3 @@ class Outlet:
         entries.append(Entry(step, "memory_bytes", memory.resident_bytes()))
         if not np.isnan(device := memory.device_bytes()):
             entries.append(Entry(step, "device_memory_bytes", device))
-
-    def _grow(self) -> None:
-        """Parameters that appeared since the last flush are sites."""
-        new = self._sites.names[self._written :]
-        if new:
-            self.history.add_sites("parameter", new)
-            if self._writer is not None:
-                self._writer.add_sites("parameter", new)
-            self._written += len(new)
-
-    def _put(self, row: Row) -> None:
-        kind = STATS[row.stat].kind
-        values = row.values
-        if row.sites is not None:
-            known = set(self.history.sites_of(kind))
-            new = [name for name in row.sites if name not in known]
-            self.history.add_sites(kind, new)
-            if new and self._writer is not None:
-                self._writer.add_sites(kind, new)
-            place = {name: at for at, name in enumerate(self.history.sites_of(kind))}
-            values = np.full(len(place), np.nan)
-            values[[place[name] for name in row.sites]] = row.values
-        if np.isnan(values).all():
-            return
-        self.history.append(row.step, row.stat, values)
-        if self._writer is not None:
-            self._writer.add_row(row.step, row.stat, values)
-
-
-def param_size(param: Tensor) -> int:
-    """Elements of a parameter; 0 while it is not built yet."""
-    return 0 if torch.nn.parameter.is_lazy(param) else param.numel()

@@ -111,14 +111,15 @@ class Recording:
             self.sample_next_row()
             self.forward.forget()
 
-    def before_clip(self, params: list[Tensor], norms: Tensor | None, max_norm: float) -> None:
+    def before_clip(
+        self, params: list[Tensor], grads: list[Tensor], norms: Tensor | None, max_norm: float
+    ) -> None:
         """Gradients are about to be clipped, whose norms the clip may have computed."""
-        owners = {self._sites.owners.get(id(param), EVERYONE) for param in params}
-        owner = owners.pop() if len(owners) == 1 else EVERYONE
+        owner = self._owner_of(params)
         if self.stepping.needs_row_for_clip(owner, self._scaling.attempt):
             self._open_row()
         self.stepping.collected[owner] = self._scaling.attempt
-        self._collect(params, norms, max(owner, 0))
+        self._collect(params, grads, norms, max(owner, 0))
         self._record("max_grad_norm", float(max_norm))
 
     def after_clip(self, params: list[Tensor], coefficient: Tensor) -> None:
@@ -195,7 +196,12 @@ class Recording:
             self._logged.note(name)
             self._record(name, number)
 
-    def _record(self, stat: str, value: Tensor | float, sites: Sequence[Any] | None = None) -> None:
+    def _record(
+        self,
+        stat: str | tuple[str, ...],
+        value: Tensor | float,
+        sites: Sequence[Any] | None = None,
+    ) -> None:
         self._outlet.record(self.row, stat, value, sites)
 
     def _is_sampled(self, row: int) -> bool:
@@ -203,15 +209,25 @@ class Recording:
 
     def _collect_of(self, owner: int) -> None:
         """Those of the optimizer's gradients are measured that no clip has measured."""
-        params = self.optimizers[owner].with_grads()
-        rest = [param for param in params if id(param) not in self._measured]
-        self._collect(rest, None, owner)
+        measured = self._measured
+        rest = [param for param in self.optimizers[owner].params if id(param) not in measured]
+        held = [(param, grad) for param in rest if (grad := param.grad) is not None]
+        self._collect([param for param, _ in held], [grad for _, grad in held], None, owner)
         self.stepping.collected[owner] = self._scaling.attempt
 
-    def _collect(self, params: Sequence[Tensor], norms: Tensor | None, owner: int) -> None:
+    def _owner_of(self, params: Sequence[Tensor]) -> int:
+        """The one optimizer that holds all the parameters, or `EVERYONE`."""
+        if len(self.optimizers) == 1:
+            return 0
+        owners = {self._sites.owners.get(id(param), EVERYONE) for param in params}
+        return owners.pop() if len(owners) == 1 else EVERYONE
+
+    def _collect(
+        self, params: list[Tensor], grads: list[Tensor], norms: Tensor | None, owner: int
+    ) -> None:
         self._measured.update(map(id, params))
         deep = self._is_sampled(self.stepping.row)
-        self.measuring.gradients(params, norms, owner, self._alarm, deep=deep)
+        self.measuring.gradients(params, grads, norms, owner, self._alarm, deep=deep)
 
     def _end_step(self) -> None:
         seconds, inside = self._clock.step_ended()
@@ -221,5 +237,5 @@ class Recording:
     def _take_activations(self) -> None:
         if self._sampling_row > self.stepping.row:
             return
-        for stat, module, value in self.forward.detach():
-            self._record(stat, value, [module])
+        for stats, values, names in self.forward.detach():
+            self._record(stats, values, names)

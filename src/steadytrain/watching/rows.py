@@ -7,7 +7,7 @@ tensors: per-element sizes, ratios, the clip's coefficient, where a norm was not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steadytrain.core.stats import STATS
+from steadytrain.core.stats import STATS, SiteKind
 
 Floats = NDArray[np.float64]
 Key = tuple[int, str]
+Places = Callable[[SiteKind, Sequence[str]], NDArray[np.int64]]
 
 _ORDER: Final = {name: place for place, name in enumerate(STATS)}
 _COUNTERS: Final = {"grad_norm": "grad_num_nonfinite", "param_norm": "param_num_nonfinite"}
@@ -27,22 +28,24 @@ _COUNTERS: Final = {"grad_norm": "grad_num_nonfinite", "param_norm": "param_num_
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One measurement: a number, or a vector over parameter places or module names."""
+    """One measurement: a number, a vector over parameter places or names, or several at once.
+
+    With several statistics the value is [sites, statistics].
+    """
 
     step: int
-    stat: str
+    stat: str | tuple[str, ...]
     value: Tensor | float
     sites: Sequence[int] | Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One statistic of one step on the host; `sites` names the columns, None for all of them."""
+class Block:
+    """One statistic of some steps on the host: [steps, sites]."""
 
-    step: int
     stat: str
+    steps: NDArray[np.int64]
     values: Floats
-    sites: tuple[str, ...] | None = None
 
 
 class Transfer:
@@ -106,16 +109,23 @@ class Table:
     Args:
         transfer: the entries; a later one fills or replaces an earlier one.
         sizes: elements of every parameter site.
+        places: `places(kind, names)`: the columns of named sites, which exist from then on;
+            all columns of the kind where no name is given.
     """
 
-    def __init__(self, transfer: Transfer, sizes: Floats) -> None:
+    def __init__(self, transfer: Transfer, sizes: Floats, places: Places) -> None:
         self._sizes = sizes
+        self._places = places
         self._scalars: dict[Key, list[float]] = {}
         self._params: dict[Key, Floats] = {}
-        self._named: dict[Key, dict[str, float]] = {}
+        self._named: dict[Key, list[tuple[NDArray[np.int64], Floats]]] = {}
         self._factors: dict[int, Floats] = {}
         for entry, values in zip(transfer.entries, transfer.values(), strict=True):
-            self._place(entry, values)
+            if isinstance(entry.stat, tuple):
+                for stat, column in zip(entry.stat, _columns(values, entry.stat), strict=True):
+                    self._place(stat, entry, column)
+            else:
+                self._place(entry.stat, entry, values)
         self._derive_losses()
         self._derive_params()
         self._derive_clip()
@@ -129,34 +139,45 @@ class Table:
             if stat == "grad_num_nonfinite" and not np.nansum(values) <= 0
         }
 
-    def rows(self) -> Iterator[Row]:
-        """Every row, by step and in the order of the vocabulary."""
-        keys = [*self._scalars, *self._params, *self._named]
-        for step, stat in sorted(keys, key=lambda key: (key[0], _ORDER[key[1]])):
-            if (step, stat) in self._params:
-                yield Row(step, stat, self._params[step, stat])
-            elif (step, stat) in self._scalars:
-                yield Row(step, stat, np.array(self._scalars[step, stat][-1:]))
-            else:
-                named = self._named[step, stat]
-                yield Row(step, stat, np.array(list(named.values())), tuple(named))
+    def blocks(self) -> Iterator[Block]:
+        """Every statistic with its rows, in the order of the vocabulary; empty rows are left out."""
+        by_stat: dict[str, list[int]] = {}
+        for step, stat in sorted((*self._scalars, *self._params, *self._named)):
+            by_stat.setdefault(stat, []).append(step)
+        for stat in sorted(by_stat, key=_ORDER.__getitem__):
+            steps = np.array(by_stat[stat], dtype=np.int64)
+            values = np.stack([self._row(step, stat) for step in by_stat[stat]])
+            measured = ~np.isnan(values).all(axis=1)
+            if measured.any():
+                yield Block(stat, steps[measured], values[measured])
 
-    def _place(self, entry: Entry, values: Floats) -> None:
-        key = entry.step, entry.stat
-        kind = STATS[entry.stat].kind
-        if entry.stat == "clip_coefficient":
+    def _row(self, step: int, stat: str) -> Floats:
+        if (step, stat) in self._params:
+            return self._params[step, stat]
+        if (step, stat) in self._scalars:
+            return np.array(self._scalars[step, stat][-1:])
+        row = np.full(len(self._places(STATS[stat].kind, ())), np.nan)
+        for places, values in self._named[step, stat]:
+            row[places] = values
+        return row
+
+    def _place(self, stat: str, entry: Entry, values: Floats) -> None:
+        key = entry.step, stat
+        kind = STATS[stat].kind
+        if stat == "clip_coefficient":
             factors = self._factors.setdefault(entry.step, np.full(len(self._sizes), np.nan))
-            factors[_places(entry.sites)] = values[0]
+            factors[_columns_of(entry.sites)] = values[0]
         elif kind == "run":
             self._scalars.setdefault(key, []).append(float(values[0]))
         elif kind == "parameter":
             self._fill(key, values, entry.sites)
         else:
             names = [str(name) for name in entry.sites or range(len(values))]
-            self._named.setdefault(key, {}).update(zip(names, values.tolist(), strict=True))
+            places = self._places(kind, names)
+            self._named.setdefault(key, []).append((places, values))
 
     def _fill(self, key: Key, values: Floats, sites: Sequence[int] | Sequence[str] | None) -> None:
-        places = _places(sites)
+        places = _columns_of(sites)
         row = self._params.setdefault(key, np.full(len(self._sizes), np.nan))
         row[places] = values
         if key[1] in _COUNTERS and not np.isfinite(values).all():
@@ -209,5 +230,10 @@ class Table:
         return ratio
 
 
-def _places(sites: Sequence[int] | Sequence[str] | None) -> slice | NDArray[np.int64]:
+def _columns_of(sites: Sequence[int] | Sequence[str] | None) -> slice | NDArray[np.int64]:
     return slice(None) if sites is None else np.asarray(sites, dtype=np.int64)
+
+
+def _columns(values: Floats, stats: tuple[str, ...]) -> Floats:
+    """The values of an entry of several statistics, by statistic: [statistics, sites]."""
+    return values.reshape(-1, len(stats)).T

@@ -116,16 +116,16 @@ class Watch:
             chosen = self._sites.current()
         else:
             chosen = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-        params = [param for param in chosen if param.grad is not None]
-        grads = [param.grad for param in params if param.grad is not None]
+        held = [(param, grad) for param in chosen if (grad := param.grad) is not None]
+        params, grads = [param for param, _ in held], [grad for _, grad in held]
         if clipping.shares_pass(grads, norm_type, foreach):
             norms, total = clipping.norms_and_total(grads)
             with self._part("clip") as recording:
-                recording.before_clip(params, clipping.shareable(grads, norms), max_norm)
+                recording.before_clip(params, grads, clipping.shareable(grads, norms), max_norm)
             clipping.scale_by(params, max_norm, total, error_if_nonfinite, foreach)
         else:
             with self._part("clip") as recording:
-                recording.before_clip(params, None, max_norm)
+                recording.before_clip(params, grads, None, max_norm)
             total = torch_clip_grad_norm_(params, max_norm, norm_type, error_if_nonfinite, foreach)
         with self._part("clip") as recording:
             recording.after_clip(params, clipping.coefficient(max_norm, total))
@@ -184,6 +184,11 @@ class Watch:
     ) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        """What was watched is gone: its last rows are not lost."""
+        with suppress(Exception):  # attributes may be missing, and the interpreter may be ending
+            self.close()
+
     # hooks
 
     def _attach(self) -> None:
@@ -206,8 +211,11 @@ class Watch:
             recording.after_step(owner)
 
     def _arrive(self, sentinel: Sentinel, _grad: Tensor) -> None:
-        with self._boundary("arrivals"):
+        try:  # the boundary spelt out: this runs several times a step
             sentinel.arrive()
+        except Exception as error:
+            with self._boundary("arrivals"):
+                raise error from None
 
     # the boundary
 

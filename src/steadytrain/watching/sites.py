@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -102,6 +104,8 @@ class ParameterSites:
         """The optimizer that holds a parameter, by the parameter's id."""
         self._current: dict[int, Tensor] = {}
         self._seen: list[list[int]] = []
+        self._sizes = np.empty(0)
+        self._has_lazy = False
         self.refresh()
 
     def current(self) -> list[Tensor]:
@@ -143,6 +147,14 @@ class ParameterSites:
             return name
         self._names[name] += 1
         return self._free(f"{name}#{self._names[name]}")
+
+    def sizes(self) -> NDArray[np.float64]:
+        """Elements of every parameter; 0 for one that is not built yet."""
+        if len(self._sizes) != len(self.params) or self._has_lazy:
+            lazy = [is_lazy(param) for param in self.params]
+            sizes = [0 if late else p.numel() for p, late in zip(self.params, lazy, strict=True)]
+            self._sizes, self._has_lazy = np.array(sizes, dtype=np.float64), any(lazy)
+        return self._sizes
 
     def held(self) -> dict[int, bool]:
         """For every site that requires a gradient: whether an optimizer holds it."""
