@@ -1,0 +1,1 @@
+"""What monitoring adds to a training step: steadytrain and its peers in one process."""

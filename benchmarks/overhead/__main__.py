@@ -1,0 +1,127 @@
+"""`python -m benchmarks.overhead`: measures, prints the tables and writes them as Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from benchmarks.overhead import footprint, scaling
+from benchmarks.overhead.monitors import OWN, Monitor
+from benchmarks.overhead.peers import find_peers
+from benchmarks.overhead.ratios import overheads, passes_gate
+from benchmarks.overhead.table import Measured, Results, markdown
+from benchmarks.overhead.timing import make_arms, run_rounds
+from benchmarks.overhead.workloads import WORKLOADS, Workload, many_tensors
+
+RESULTS: Final = Path(__file__).parents[1] / "results"
+MAX_ATTEMPTS: Final = 2
+"""Runs of a workload whose two bare arms disagree: the second one counts, marked if it does too."""
+
+
+def main() -> None:
+    """Measures what is asked for."""
+    options = _options()
+    torch.set_num_threads(options.threads)
+    if options.device != "cpu" and not torch.cuda.is_available():
+        sys.exit(
+            f"--device {options.device}: torch sees no such device here. Leave it out for cpu."
+        )
+    peers, absent = find_peers()
+    monitors = (*OWN, *peers) if options.peers else OWN
+    with tempfile.TemporaryDirectory() as folder:
+        measured = [
+            _measure(WORKLOADS[name], monitors, options, Path(folder)) for name in options.workloads
+        ]
+        results = Results(
+            command=shlex.join(["python", "-m", "benchmarks.overhead", *sys.argv[1:]]),
+            seed=options.seed,
+            device=options.device,
+            monitors=monitors,
+            absent=tuple(absent),
+            measured=tuple(measured),
+            **(_growth(options, Path(folder)) if options.growth else {}),
+        )
+    text = markdown(results)
+    print(text)
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(text)
+
+
+def _measure(
+    workload: Workload,
+    monitors: tuple[type[Monitor], ...],
+    options: argparse.Namespace,
+    folder: Path,
+) -> Measured:
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        print(f"{workload.name}: {workload.title} ...", file=sys.stderr, flush=True)
+        arms = make_arms(
+            workload,
+            monitors,
+            seed=options.seed,
+            device=options.device,
+            fused=options.fused,
+            folder=folder / f"attempt{attempt}",
+        )
+        rounds = run_rounds(arms, seconds=options.seconds, seed=options.seed, device=options.device)
+        found = Measured.of(workload, arms, rounds, overheads(arms), attempt)
+        for arm in arms:
+            arm.monitor.close()
+        if passes_gate(found.overheads[0]):
+            break
+    return found
+
+
+def _growth(options: argparse.Namespace, folder: Path) -> dict[str, object]:
+    print("growth with tensors, memory and disk ...", file=sys.stderr, flush=True)
+    costs = scaling.tensor_costs(
+        scaling.COUNTS,
+        seconds=options.seconds / 6,
+        seed=options.seed,
+        device=options.device,
+        folder=folder,
+        min_rounds=3,
+    )
+    held = (
+        footprint.held_bytes(WORKLOADS["W2"], seed=options.seed, folder=folder),
+        footprint.held_bytes(many_tensors(10_000), seed=options.seed, folder=folder),
+    )
+    return {
+        "costs": tuple(costs),
+        "held": held,
+        "growth": footprint.resident_growth(steps=20_000, samples=10, seed=options.seed),
+        "disk": footprint.disk_use(
+            steps=10_000, sites=500, max_bytes=16 << 20, seed=options.seed, folder=folder / "disk"
+        ),
+    }
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
+    parser.add_argument("--workloads", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument(
+        "--seconds", type=float, default=50.0, help="per workload; at least 4 rounds"
+    )
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--fused", action="store_true", help="AdamW(fused=True) in every arm")
+    parser.add_argument(
+        "--no-peers", dest="peers", action="store_false", help="only what needs no other package"
+    )
+    parser.add_argument(
+        "--no-growth", dest="growth", action="store_false", help="only the four workloads"
+    )
+    parser.add_argument("--out", type=Path, help="also write the tables to this file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
