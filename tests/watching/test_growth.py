@@ -61,8 +61,12 @@ def test_the_calls_of_torch_between_samples_do_not_grow_with_the_tensors(number)
     assert all(watched[name] <= plain[name] + 8 for name in watched), (watched, plain)
 
 
+def scale_as_on_a_device(params, max_norm, total, error_if_nonfinite, foreach):
+    nn.utils.clip_grads_with_norm_(params, max_norm, total, foreach)
+
+
 def test_only_a_flush_reads_a_number_from_a_tensor_where_it_would_wait_for_a_device(monkeypatch):
-    """The places that ask whether a tensor is on a CPU are told that it is not.
+    """The two places that do more on a CPU, the alarm and an idle clip, do what they do elsewhere.
 
     This counts the reads that Python makes; copies inside torch's operators, and the optimizer's
     own, are not seen by it. It is no substitute for `torch.cuda.set_sync_debug_mode`.
@@ -73,9 +77,6 @@ def test_only_a_flush_reads_a_number_from_a_tensor_where_it_would_wait_for_a_dev
     watch = st.watch(model, optimizer, flush_every=100, every=2)
     reads = []
 
-    class NotCPU:
-        type = "elsewhere"
-
     def spied(name, original):
         def read(self, *args, **kwargs):
             reads.append(name)
@@ -83,27 +84,18 @@ def test_only_a_flush_reads_a_number_from_a_tensor_where_it_would_wait_for_a_dev
 
         return read
 
-    device = torch.Tensor.device
     for _ in range(4):
         loss = model(torch.randn(6, 8)).square().sum()
         loss.backward()
-        norms = []
         with monkeypatch.context() as patch:
             for name in READS:
                 patch.setattr(torch.Tensor, name, spied(name, getattr(torch.Tensor, name)))
             patch.setattr("steadytrain.watching.alarm.Alarm.check", lambda *args, **options: None)
-            patch.setattr(
-                "steadytrain.watching.clipping.scale_by",
-                lambda params, limit, total, error, foreach: norms.append(
-                    nn.utils.clip_grads_with_norm_(params, limit, total, foreach)
-                ),
-            )
+            patch.setattr("steadytrain.watching.clipping.scale_by", scale_as_on_a_device)
             watch.clip_grad_norm_(0.1)
             optimizer.step()
             watch.log(loss=loss)
-        assert norms == [None]
         optimizer.zero_grad()
-    assert torch.Tensor.device is device
     assert reads == []
     watch.close()
     assert watch.history.step == 3
@@ -118,16 +110,17 @@ def test_a_large_models_samples_stay_below_two_percent_of_it():
     assert held <= 0.02 * sum(param.nbytes for param in model.parameters())
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_long_run_is_bounded():
     seed_all()
     model = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     sizes = []
     with st.watch(model, optimizer, every=50) as watch:
-        for number in range(3000):
+        for number in range(5000):
             model.weight.grad = torch.ones(1, 2)
             optimizer.step()
-            if number in (1500, 2999):
+            if number in (2500, 4999):
                 watch.flush()
                 sizes.append(watch.history.num_bytes)
     assert sizes[1] <= sizes[0] * 1.01

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
+from copy import deepcopy
 from os import PathLike
 from pathlib import Path
 from time import monotonic
@@ -17,7 +18,7 @@ from steadytrain.core.action import Event
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.rule import Rule
-from steadytrain.engine import Judge
+from steadytrain.engine import HistoryView, Judge
 from steadytrain.probes import memory
 from steadytrain.store.reader import read_run
 from steadytrain.store.writer import RunWriter
@@ -79,6 +80,7 @@ class Outlet:
         self._pending: list[Entry] = []
         self._on_the_way: deque[Transfer] = deque()
         self._rows = -1
+        self._complete = first_step
         self._last_flush = monotonic()
         self._muted: set[str] = set()
 
@@ -112,12 +114,13 @@ class Outlet:
         if not self.closed:
             self._pending.append(Entry(step, stat, value, sites))
 
-    def row_complete(self) -> set[int]:
-        """No measurement of the rows until now is to come: flush if it is time.
+    def rows_complete(self, until: int) -> set[int]:
+        """No measurement of the rows before `until` is to come: flush if it is time.
 
         Returns:
             The steps that turned out to have had non-finite gradients.
         """
+        self._complete = until
         self._rows += 1
         late = monotonic() - self._last_flush > MAX_FLUSH_SECONDS
         if self._rows >= self._flush_every or (late and self._rows > 0):
@@ -153,9 +156,18 @@ class Outlet:
             if self._writer is not None:
                 for step, values in zip(block.steps.tolist(), block.values, strict=True):
                     self._writer.add_row(step, block.stat, values)
-        for finding in self._judge.update(self.history):
+        for finding in self._judge.update(self._complete_rows()):
             self._found(finding)
         return table.bad_steps
+
+    def _complete_rows(self) -> HistoryView:
+        """What can be judged for good: a row that is still open may be flushed, not judged."""
+        start, stop = self.history.start, min(self._complete, self.history.step + 1)
+        return HistoryView(self.history, start, start, stop)
+
+    def all_findings(self) -> list[Finding]:
+        """What was found, and what the open row shows as far as it goes; that is not kept."""
+        return [*self.findings, *deepcopy(self._judge).update(self.history)]
 
     def add_event(self, event: Event) -> None:
         """The event is on disk with the next flush."""
@@ -163,10 +175,14 @@ class Outlet:
             self._writer.add_event(event)
 
     def close(self) -> None:
-        """What waits is delivered and the files are closed."""
+        """Nothing more will come: the last row is judged, and the files are closed."""
         self.closed = True
-        if self._writer is not None:
-            self._writer.close()
+        try:
+            for finding in self._judge.update(self.history):
+                self._found(finding)
+        finally:
+            if self._writer is not None:
+                self._writer.close()
 
     def report_broken(self, part: str, error: Exception, step: int) -> None:
         """A part of the watch broke: said once, as a finding and in the log."""

@@ -156,7 +156,7 @@ class Recording:
         self._close_row()
         bad_steps: set[int] = set()
         with self._boundary("flush"):
-            bad_steps = self._outlet.row_complete()
+            bad_steps = self._outlet.rows_complete(self.stepping.row + 1)
         self.stepping.open()
         self._measured.clear()
         if bad_steps:

@@ -147,6 +147,8 @@ class Watch:
     def findings(self) -> list[Finding]:
         """Everything found so far, in order of step; what was measured until now is judged."""
         self.flush()
+        with self._boundary("findings"):
+            return self._outlet.all_findings()
         return list(self._outlet.findings)
 
     def add_event(self, event: Event) -> None:
