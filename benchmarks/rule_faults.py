@@ -385,6 +385,7 @@ def swapped_labels(arch: str, seed: int) -> tuple[Setup, str | None]:
 
 FAULTS: dict[str, Fault] = {
     "20 sigmoid layers": Fault(("vanishing-gradient",), deep(nn.Sigmoid, 20), ("MLP",)),
+    "20 tanh layers, default init": Fault(("vanishing-gradient",), deep(nn.Tanh, 20), ("MLP",)),
     "20 ReLU layers, N(0, 0.001)": Fault(("vanishing-gradient",), deep(nn.ReLU, 20, std=1e-3), ("MLP",)),
     "30 ReLU layers, gain 3": Fault(("exploding-gradient",), deep(nn.ReLU, 30, gain=3.0), ("MLP",)),
     "30 tanh layers, gain 3": Fault(("exploding-gradient",), deep(nn.Tanh, 30, gain=3.0), ("MLP",)),
@@ -487,12 +488,6 @@ def shallow_sigmoid(arch: str, seed: int) -> Setup:
     return setup
 
 
-def deep_tanh(arch: str, seed: int) -> Setup:
-    setup = deep(nn.Tanh, 20)(arch, seed)[0]
-    setup.steps = 600
-    return setup
-
-
 HEALTHY: dict[str, tuple[tuple[str, ...], Callable[[str, int], Setup]]] = {
     "Adam": (ARCHITECTURES, plain),
     "warm-up and cosine to zero": (ARCHITECTURES, cosine),
@@ -504,7 +499,6 @@ HEALTHY: dict[str, tuple[tuple[str, ...], Callable[[str, int], Setup]]] = {
     "regression": (("MLP", "CNN", "GRU"), regression),
     "dropout 0.5": (("MLP",), dropout),
     "three sigmoid layers": (("MLP",), shallow_sigmoid),
-    "20 tanh layers, which learn": (("MLP",), deep_tanh),
 }
 
 

@@ -79,7 +79,7 @@ HOSTILE: dict[str, Callable[[], History]] = {
 }
 
 
-def random_history(seed: int, steps: int = 420) -> History:
+def random_history(seed: int, steps: int = 330) -> History:
     """A run with everything in it now and then: noise, faults, gaps, late and frozen sites."""
     rng = np.random.default_rng(seed)
     history = History(capacity=None)

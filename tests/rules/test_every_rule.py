@@ -105,20 +105,18 @@ def test_refuses_options_that_cannot_mean_anything(name):
                 engine.make_rules([name], options={name: {option: bad}})
 
 
-@every_rule
 @pytest.mark.parametrize("hostile", sorted(HOSTILE))
-def test_survives_hostile_histories(name, hostile):
-    history = HOSTILE[hostile]()
+def test_no_rule_breaks_or_warns_on_a_hostile_history(hostile):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        spoken = judge(name, history)
-    assert all(finding.rule == name for finding in spoken), spoken
+        spoken = engine.judge(HOSTILE[hostile]())
+    assert [f.message for f in spoken if f.rule == engine.BROKEN_RULE] == []
+    assert all(np.isfinite(f.step) and f.message for f in spoken)
 
 
-@every_rule
 @pytest.mark.parametrize("hostile", ["empty", "all not measured"])
-def test_has_nothing_to_say_where_nothing_was_measured(name, hostile):
-    assert judge(name, HOSTILE[hostile]()) == []
+def test_no_rule_has_anything_to_say_where_nothing_was_measured(hostile):
+    assert engine.judge(HOSTILE[hostile]()) == []
 
 
 def talkative() -> engine.Judge:
@@ -128,7 +126,7 @@ def talkative() -> engine.Judge:
     return judge
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10_000), data=st.data())
 def test_chunking_changes_no_finding_of_any_rule(seed, data):
     history = random_history(seed)
@@ -145,7 +143,7 @@ def test_chunking_changes_no_finding_of_any_rule(seed, data):
 
 
 def test_the_random_histories_give_most_rules_something_to_say():
-    spoken = {finding.rule for seed in range(8) for finding in engine.judge(random_history(seed))}
+    spoken = {finding.rule for seed in range(5) for finding in engine.judge(random_history(seed))}
     assert engine.BROKEN_RULE not in spoken
     assert len(spoken & set(NAMES)) >= 12, sorted(set(NAMES) - spoken)
 

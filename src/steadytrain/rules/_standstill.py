@@ -19,6 +19,9 @@ SETTLED: Final = 8
 
 MIN_ROWS: Final = 20
 
+FLOOR: Final = 0.25
+"""Noise over level from which a loss is near its floor: at chance it is a few hundredths."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standstill:
@@ -36,8 +39,8 @@ def standstill(history: History, series: Trail, rows: Rows, window: int) -> Stan
 
     Still means: the level is not away from the first rows by a twentieth of itself and by the
     noise, it is not away from the rows after them by three standard errors, and the second half
-    of the window is not away from the first by as much. A loss that spreads over the batches by half
-    its level or more is near its floor, not at its beginning.
+    of the window is not away from the first by as much. A loss that spreads over the batches by a
+    quarter of its level or more is near its floor, not at its beginning.
 
     Args:
         history: what is judged; its first rows are read.
@@ -60,7 +63,7 @@ def standstill(history: History, series: Trail, rows: Rows, window: int) -> Stan
             <= 3 * np.hypot(error, 1.2533 * noise / np.sqrt(HEAD_ROWS - SETTLED))
         )
         & (np.abs(early - level) <= 3 * np.sqrt(2) * error)
-        & (noise < 0.5 * np.abs(level))
+        & (noise < FLOOR * np.abs(level))
     )
     past_head = len(steps) == HEAD_ROWS and series.steps[rows] > steps[-1]
     old = series.steps[rows] - history.first_step >= window

@@ -54,7 +54,7 @@ import numpy as np
 
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
-from steadytrain.core.robust import Trail, Upward, median, trail
+from steadytrain.core.robust import NORMAL_MAD, Trail, Upward, median, trail
 from steadytrain.core.rule import rule, state
 from steadytrain.rules._depth import comparable, profile, tenth_rows
 from steadytrain.rules._extent import named, number
@@ -81,7 +81,7 @@ class ExplodingGradient:
 
     @property
     def _test(self) -> Upward:
-        return Upward(window=256, tail=5.0)
+        return Upward(window=256, tail=8.0)
 
     @property
     def lookback(self) -> int:
@@ -104,8 +104,11 @@ class ExplodingGradient:
         rows = norms.rows
         before = norms.before(rows, 4, reach=64)
         sudden = norms.values[rows] - np.where(np.isfinite(before), before, -np.inf).max(axis=-1)
-        level = median(norms.before(rows, 48, reach=128, lag=16))
+        past = norms.before(rows, 48, reach=128, lag=16)
+        level = median(past)
         risen = median(norms.before(rows, 4, reach=16, lag=-1)) - level
+        noise = NORMAL_MAD * median(np.abs(np.diff(past, axis=-1))) / np.sqrt(2)
+        risen = np.where(risen > 4 * noise, risen, -np.inf)
         jump = sudden > np.log(3.0)
         if not (jump.any() or (risen > bar).any()):
             return

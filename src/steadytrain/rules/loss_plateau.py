@@ -36,6 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -43,9 +44,14 @@ from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.robust import trail
 from steadytrain.core.rule import rule, state
+from steadytrain.rules._depth import matrix_medians
 from steadytrain.rules._extent import number
 from steadytrain.rules._schedule import is_rising
 from steadytrain.rules._standstill import standstill, tenth_steps
+
+SMALL_MOVES: Final = 1e-4
+"""Update over weight below which a still loss is only noted: weights that were trained before
+and hardly move now look the same."""
 
 
 @rule(
@@ -86,13 +92,16 @@ class LossPlateau:
         for at in np.flatnonzero(seen.still == 1):
             step = int(losses.steps[rows[at]])
             if not is_rising(history, step, self.window):
-                yield self._finding(step, seen.level[at], seen.beginning, seen.noise[at])
+                moves = float(matrix_medians(history, "update_ratio", [step])[0])
+                yield self._finding(step, seen.level[at], seen.beginning, seen.noise[at], moves)
 
-    def _finding(self, step: int, level: float, beginning: float, noise: float) -> Finding:
+    def _finding(
+        self, step: int, level: float, beginning: float, noise: float, moves: float
+    ) -> Finding:
         return state(
             self,
             step=step,
-            severity=Severity.WARNING,
+            severity=Severity.NOTE if moves < SMALL_MOVES else Severity.WARNING,
             message=f"After {step} steps the loss is {number(level)}; it began at {number(beginning)}, and a "
             f"batch alone moves it by {number(noise)}. Nothing is learned: check that labels belong to "
             "inputs and that gradients reach the first layer, then raise the learning rate tenfold.",
@@ -101,5 +110,6 @@ class LossPlateau:
                 "beginning": beginning,
                 "noise": noise,
                 "window": self.window,
+                "update_ratio": moves,
             },
         )
