@@ -389,3 +389,22 @@ def test_frozen_parameters_are_no_ones_and_move_nowhere():
     assert np.isnan(watch.history.window("grad_norm")[0, :2]).all()
     assert np.isnan(watch.history.window("in_optimizer")[0, :2]).all()
     assert watch.history.window("in_optimizer")[0, 2:].tolist() == [1, 1]
+
+
+def test_a_model_that_is_used_by_its_methods_is_measured_from_the_second_sample_on():
+    class Methods(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 2)
+
+        def encode(self, x):
+            return self.linear(x)
+
+    model = Methods()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    watch = st.watch(model, optimizer, every=2)
+    for _ in range(5):
+        model.encode(torch.randn(3, 4)).sum().backward()
+        optimizer.step()
+    watch.close()
+    assert watch.history.measured("act_rms")[0].tolist() == [2, 4]

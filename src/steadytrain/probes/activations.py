@@ -191,6 +191,8 @@ def _real_part(tensor: Tensor) -> Tensor | None:
 
 def is_traced(model: nn.Module) -> bool:
     """Whether `torch.compile` owns the model's forward, so that no Python hook belongs in it."""
-    return type(model).__name__ == "OptimizedModule" or any(
-        getattr(module, "_compiled_call_impl", None) is not None for module in model.modules()
+    return any(
+        type(module).__name__ == "OptimizedModule"
+        or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
     )

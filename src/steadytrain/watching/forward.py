@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -35,10 +36,17 @@ class WatchedForward:
         self._boundary = boundary
         self.calls = [LastCall(model) for model in models.values()]
         self._removals = [
-            call.model.register_forward_pre_hook(Callback(self._remember(call)), with_kwargs=True)
-            for call in self.calls
+            call.model.register_forward_pre_hook(
+                Callback(self._remember(prefix, call)), with_kwargs=True
+            )
+            for prefix, call in zip(models, self.calls, strict=True)
         ]
         self._closed = False
+        self._hung: set[int] = set()
+        """Modules by id on which a hook hangs: one that two models share has one."""
+        self._waiting: set[str] = set()
+        self._in_vain: set[str] = set()
+        """Models that were waited for and are not called as a whole."""
         self._probes: dict[str, tuple[ModuleProbe, Callback]] = {}
         self._order: list[str] = []
         self._attached: list[torch.utils.hooks.RemovableHandle] = []
@@ -49,22 +57,40 @@ class WatchedForward:
         return bool(self._attached)
 
     def attach(self) -> None:
-        """From now on every module's first output is measured; nothing where compile owns it."""
-        if self._closed or self._attached or any(map(is_traced, self._models.values())):
+        """From its next forward on, every module's first output of a model is measured.
+
+        The hooks are hung on as a forward begins that runs as it is written: one that hangs
+        there while a forward is being compiled would have it compiled once more without.
+        """
+        if self._closed or self._attached:
             return
+        self._waiting = {name for name, model in self._models.items() if not is_traced(model)}
+        if not _anything_is_compiled():
+            for prefix in self._waiting & self._in_vain:
+                self._attach_to(prefix)
+
+    def _attach_to(self, prefix: str) -> None:
+        self._waiting.discard(prefix)
+        own = {id(module) for module in unwrap(self._models[prefix]).modules()} - self._hung
+        self._hung |= own
         for name, module in named_modules(self._models):
+            if id(module) not in own:
+                continue
             known = self._probes.get(name)
             if known is None or known[0].module is not module:
                 probe = ModuleProbe(module)
                 known = self._probes[name] = probe, Callback(self._hook(name, probe))
             self._attached.append(module.register_forward_hook(known[1]))
 
-    def _remember(self, call: LastCall) -> Callable[..., None]:
+    def _remember(self, prefix: str, call: LastCall) -> Callable[..., None]:
         def remember(_module: nn.Module, args: Any, kwargs: Any) -> None:
             if torch.compiler.is_compiling():
                 return
             with self._boundary("forward"):
                 call.remember(args, kwargs)
+                self._in_vain.discard(prefix)
+                if prefix in self._waiting and call.is_training:
+                    self._attach_to(prefix)
 
         return remember
 
@@ -86,9 +112,12 @@ class WatchedForward:
 
     def detach(self) -> Iterator[Activations]:
         """The hooks are gone; yields what was measured, modules in order of execution."""
+        self._in_vain |= self._waiting
+        self._waiting = set()
         for handle in self._attached:
             handle.remove()
         self._attached = []
+        self._hung = set()
         order, self._order = self._order, []
         seen = [(name, self._probes[name][0]) for name in order]
         yield from _by_device(STATISTICS, [(name, probe.row) for name, probe in seen])
@@ -129,6 +158,12 @@ class WatchedForward:
         for removal in self._removals:
             removal.remove()
         self.forget()
+
+
+def _anything_is_compiled() -> bool:
+    """Whether `torch.compile` has made any graph in this process."""
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    return dynamo is not None and bool(dynamo.counters.get("stats"))
 
 
 def _by_device(
