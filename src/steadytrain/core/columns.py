@@ -69,6 +69,12 @@ class Column:
         """The rows in memory: [rows, sites]."""
         return self._values[self._start : self._stop]
 
+    @property
+    def last_step(self) -> int:
+        """The step of the newest row, -1 without one."""
+        newest = self._steps[self._stop - 1] if self._stop > self._start else -1
+        return max(int(newest), self._head_steps[-1] if self._head_steps else -1)
+
     def head(self, rows: int) -> tuple[Steps, Floats]:
         """The first `rows` rows ever measured, at most `HEAD_ROWS`."""
         steps = np.asarray(self._head_steps[:rows], dtype=np.int64)

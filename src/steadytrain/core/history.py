@@ -188,9 +188,9 @@ class History:
             self._columns[stat].drop_from(step)
             if not len(self._columns[stat].steps) and not len(self._columns[stat].head(1)[0]):
                 del self._columns[stat]
-        self._last = min(self._last, step - 1)
-        if self._last < self._first:
-            self._first = self._last = -1
+        if self._last >= step:
+            self._last = max((c.last_step for c in self._columns.values()), default=-1)
+        self._first = self._first if self._last >= 0 else -1
 
     # reading
 
