@@ -54,4 +54,9 @@ def _block(tensors: Sequence[Tensor], places: list[int]) -> tuple[list[int], Ten
     flat = [tensors[place].reshape(-1) for place in places]
     bounds = [0, *accumulate(part.numel() for part in flat)]
     elements = torch.cat(flat)
-    return places, elements, torch.tensor(bounds, device=elements.device)
+    return places, elements, sent(bounds, elements.device)
+
+
+def sent(numbers: Sequence[int], device: torch.device) -> Tensor:
+    """The numbers on a device, without waiting for what it is doing."""
+    return torch.tensor(numbers).to(device, non_blocking=True)

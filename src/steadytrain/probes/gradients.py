@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils import _foreach_utils
 
-from steadytrain.probes.foreach import SMALL, gathered, is_uniform, l2_norms
+from steadytrain.probes.foreach import SMALL, gathered, is_uniform, l2_norms, sent
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -98,7 +98,7 @@ def element_statistics(grads: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     if is_uniform(tensors):
         for places, elements, offsets in gathered(tensors):
             magnitudes = elements.abs()
-            where = torch.tensor([usable[place] for place in places], device=device)
+            where = sent([usable[place] for place in places], device)
             counts = offsets.diff()
             largest[where] = _segments(magnitudes, "max", offsets).float()
             zeros[where] = _segments((magnitudes == 0).float(), "sum", offsets) / counts
