@@ -22,7 +22,7 @@ depends on how soon it is seen.
 ## What to do
 Look at the batch of the step: corrupt data, a wrong label, an extreme length. When spikes come
 again and again, clip the gradient norm, lower the learning rate or warm up longer, and for Adam
-lower beta2. A guard can skip such a step or roll back.
+lower beta2. Go back to a checkpoint before the spike and pass over the batch.
 
 ## Source
 Limits measured on synthetic curves with normal, Laplace, Student-t(3) and batch-of-2 noise:
