@@ -3,7 +3,8 @@
 ## What it sees
 Over a window of steps the loss has not fallen below its first values by more than its noise
 explains, and it is not falling now. A loss that fell and then flattened, one that falls slowly
-through its noise, and one that began near its floor are something else.
+through its noise, and one that began near its floor are something else. Where the weights hardly
+move it is only noted: a run that goes on from trained weights looks the same.
 
 ## Why it matters
 Nothing is being learned, and the curve looks calm: this is how swapped labels, a network without
