@@ -138,6 +138,17 @@ def test_a_copy_is_not_measured_as_the_original(model, optimizer):
     assert watch.history.window("act_max").max() < 100
 
 
+def test_a_copy_does_not_become_the_newest_call(model, optimizer):
+    watch = st.watch(model, optimizer)
+    twin = copy.deepcopy(model)
+    loss = model(torch.randn(4, 8)).sum() * float("inf")
+    twin(torch.full((4, 8), float("nan")))
+    loss.backward()
+    optimizer.step()
+    watch.close()
+    assert watch.history.series("batch_num_nonfinite")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -391,7 +391,9 @@ def test_frozen_parameters_are_no_ones_and_move_nowhere():
     assert watch.history.window("in_optimizer")[0, 2:].tolist() == [1, 1]
 
 
-def test_a_model_that_is_used_by_its_methods_is_measured_from_the_second_sample_on():
+def test_a_model_that_is_used_by_its_methods_is_measured_from_the_second_sample_on(monkeypatch):
+    monkeypatch.setattr("steadytrain.watching.forward._anything_is_compiled", lambda: False)
+
     class Methods(nn.Module):
         def __init__(self):
             super().__init__()

@@ -185,6 +185,24 @@ def test_the_second_look_leaves_no_trace(steps):
     assert equal(*states)
 
 
+def test_the_second_look_puts_back_what_a_forward_writes_into_trained_weights():
+    weights = []
+    for watched in (False, True):
+        seed_all()
+        model = Stateful()
+        model.alone = nn.Parameter(torch.ones(1))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        watch = st.watch(model, optimizer) if watched else None
+        (model(torch.tensor([1, 2, 3, 3])).sum() + model.alone.sum() * INF).backward()
+        optimizer.step()
+        weights.append(model.last.weight.detach().clone())
+        if watch:
+            watch.close()
+            assert counts(watch, "act_num_nonfinite")["last"] == 0
+    assert weights[0].isfinite().all()
+    assert torch.equal(*weights)
+
+
 def test_a_graph_that_is_still_to_be_differentiated_survives_the_second_look():
     seed_all()
     generator, critic = nn.Linear(4, 4), nn.Linear(4, 1)

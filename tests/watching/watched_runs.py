@@ -24,8 +24,12 @@ OPTIMIZERS = {
     "adafactor": adafactor,
 }
 
-NO_COMPLEX = {"adamw-fused", "adafactor"}
-"""Optimizers of torch that refuse complex parameters."""
+REFUSED = {
+    ("complex", "adamw-fused"),
+    ("complex", "adafactor"),
+    ("odd-parameters", "adafactor"),
+}
+"""What torch itself refuses: complex parameters, and ones without elements."""
 
 
 def seed_all(seed=0):
