@@ -98,7 +98,7 @@ def _growth(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         "held": held,
         "growth": footprint.resident_growth(steps=20_000, samples=10, seed=options.seed),
         "disk": footprint.disk_use(
-            steps=10_000, sites=500, max_bytes=16 << 20, seed=options.seed, folder=folder / "disk"
+            steps=20_000, sites=100, max_bytes=8 << 20, seed=options.seed, folder=folder / "disk"
         ),
     }
 

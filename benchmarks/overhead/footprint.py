@@ -134,6 +134,7 @@ class Disk:
     largest_bytes: int
     """The most that lay in the run directory at any flush."""
     final_bytes: int
+    num_dropped_rows: int
 
 
 def disk_use(*, steps: int, sites: int, max_bytes: int, seed: int, folder: Path) -> Disk:
@@ -158,6 +159,7 @@ def disk_use(*, steps: int, sites: int, max_bytes: int, seed: int, folder: Path)
         given_bytes=4 * steps * sites * len(PARAMETER_STATS),
         largest_bytes=max(largest, _bytes_in(folder)),
         final_bytes=_bytes_in(folder),
+        num_dropped_rows=writer.num_dropped_rows,
     )
 
 

@@ -192,6 +192,7 @@ def _disk(disk: Disk) -> Iterator[str]:
     yield f"{disk.steps:,} steps of {disk.sites:,} sites under a bound of {disk.max_bytes / _MIB:.0f}"
     yield f"MiB: {disk.given_bytes / _MIB:.0f} MiB were handed over, {disk.largest_bytes / _MIB:.1f} MiB"
     yield f"lay in the directory at most, {disk.final_bytes / _MIB:.1f} MiB at the end."
+    yield f"Rows dropped: {disk.num_dropped_rows}; older steps are thinned instead."
     yield ""
 
 

@@ -101,6 +101,7 @@ def test_a_full_history_holds_at_least_its_capacity_of_rows():
 def test_the_run_directory_stays_below_its_bound_however_much_is_recorded(tmp_path):
     disk = disk_use(steps=1500, sites=50, max_bytes=256 << 10, seed=0, folder=tmp_path)
     assert disk.given_bytes > 4 * disk.max_bytes
+    assert disk.num_dropped_rows == 0
     assert 0 < disk.final_bytes <= disk.largest_bytes <= disk.max_bytes
 
 
