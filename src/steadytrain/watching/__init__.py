@@ -40,6 +40,9 @@ def watch(
     Nothing about training changes: weights, optimizer state, buffers and generators are
     bit-identical with and without it, and nothing of it raises inside a step.
 
+    Clip through `watch.clip_grad_norm_`: gradients that another clip has scaled already are
+    recorded as the optimizer gets them, because nothing tells that they were clipped.
+
     Every step: gradient norms before clipping (unscaled), parameter norms, update ratios, loss,
     learning rate. Every `every` steps: activations, largest gradients, zeros.
 
