@@ -96,7 +96,7 @@ def _head(results: Results) -> Iterator[str]:
     yield ""
     yield f"- {datetime.now(UTC):%Y-%m-%d}, seed {results.seed}, {_versions(results)}"
     yield f"- {_machine()}"
-    if results.device == "cpu":
+    if not torch.cuda.is_available():
         yield "- There was no GPU in this machine: `--device cuda` takes the same path there, and"
         yield "  synchronises around blocks only. No figure of this page says anything about GPUs."
     yield f"- Bare step: forward, backward, `torch.nn.utils.clip_grad_norm_({MAX_NORM})`, AdamW,"

@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from benchmarks.overhead.footprint import Growth, disk_use, full_history_bytes, live_tensor_bytes
+from benchmarks.overhead.footprint import (
+    Disk,
+    Growth,
+    Held,
+    disk_use,
+    full_history_bytes,
+    live_tensor_bytes,
+)
 from benchmarks.overhead.monitors import BareAgain, ItemPerParameter, Monitor
 from benchmarks.overhead.peers import Absence
 from benchmarks.overhead.ratios import Spread, overheads, passes_gate
@@ -120,6 +127,43 @@ def test_the_page_shows_every_monitor_every_absence_and_the_command(arms):
     assert "python -m benchmarks.overhead --seed 7" in page
     assert "| .item() per parameter | 1.000 [1.000, 1.000] | 2.000 [2.000, 2.000] |" in page
     assert "peer: ImportError: not here" in page
+
+
+def test_the_page_shows_what_the_watch_holds_and_leaves():
+    one = Spread.of([1.0])
+    results = Results(
+        command="x",
+        seed=0,
+        device="cpu",
+        monitors=(),
+        absent=(),
+        measured=(),
+        costs=tuple(TensorCost(n, Spread.of([12e-6 * n]), one) for n in (100, 1000)),
+        held=(
+            Held(
+                title="a model",
+                num_tensors=4,
+                model_bytes=100 << 20,
+                tensor_bytes=2 << 20,
+                history_bytes=3 << 20,
+            ),
+        ),
+        growth=Growth((10, 20, 30, 40), (1e8, 1e8, 1e8 + 50, 1e8 + 100)),
+        disk=Disk(
+            steps=10,
+            sites=4,
+            max_bytes=8 << 20,
+            given_bytes=40 << 20,
+            largest_bytes=7 << 20,
+            final_bytes=6 << 20,
+            num_dropped_rows=5,
+        ),
+    )
+    page = markdown(results)
+    assert "Fitted: 12.0 microseconds per tensor" in page
+    assert "| a model | 4 | 100.0 | 2.0 | 2.0% | 3.0 |" in page
+    assert "grows by 5.0 bytes per step" in page
+    assert "Rows dropped: 5" in page
 
 
 def test_the_page_says_when_the_bare_arms_disagree(arms):
