@@ -3,8 +3,8 @@
     python benchmarks/rule_curves.py [--seeds 50] [--jobs 2] [--write]
 
 Healthy curves: false alarms per 1,000 steps, by rule and kind of noise. Curves with a fault that
-begins at step 2,500: how many were found, and after how many steps. Even seeds were used while
-the limits were chosen, odd ones only for scoring; both are shown. `--write` replaces
+begins at step 2,500: how many were found, and after how many steps. Limits were chosen on seeds
+0 to 5; even and odd seeds are shown apart. `--write` replaces
 benchmarks/results/rule_curves.md.
 """
 
@@ -221,7 +221,7 @@ def faulty_run(
 
 def healthy_table(results: list[tuple[str, int, list[tuple[int, str]]]]) -> list[str]:
     lines = [
-        f"| curve | tuning seeds | scored seeds | {' | '.join(RULES)} |",
+        f"| curve | even seeds | odd seeds | {' | '.join(RULES)} |",
         "|---" * (3 + len(RULES)) + "|",
     ]
     total: dict[int, list[float]] = {0: [0, 0], 1: [0, 0]}
@@ -289,7 +289,7 @@ def main() -> None:
             "",
             f"Measured {time.strftime('%Y-%m-%d')} by `python benchmarks/rule_curves.py --seeds {args.seeds} --write`; "
             f"Python {platform.python_version()}, numpy {np.__version__}; seeds 0 to {args.seeds - 1}, {STEPS} steps "
-            "each. Even seeds were seen while limits were chosen, odd ones were only scored. "
+            "each. Limits were chosen on seeds 0 to 5, the others were only scored. "
             "Target: at most 0.1 false alarms per 1,000 steps.",
             "",
             "## Healthy curves: false alarms per 1,000 steps (last columns: alarms counted, by rule)",
