@@ -163,6 +163,14 @@ def test_a_keyboard_interrupt_from_within_returns_the_run(tmp_path):
     assert run.metrics["steps"] == 7
 
 
+@pytest.fixture(autouse=True)
+def listening_to_ctrl_c():
+    """A shell that starts the tests in the background has them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def pressing_ctrl_c(program, at, times=1):
     def loss_fn(model, batch):
         if program.step == at:
