@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -168,7 +168,7 @@ WORKLOADS: Final = {
         build=lambda: GPT(layers=8, width=512, context=128, vocabulary=256),
         draw=_tokens(2, 128, 256),
     ),
-    "W3": many_tensors(1000),
+    "W3": replace(many_tensors(1000), name="W3"),
     "W4": Workload(
         name="W4",
         title="ResNet-20, 32 x 32, batch 32",
