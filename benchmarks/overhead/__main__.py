@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
@@ -33,6 +34,7 @@ def main() -> None:
         sys.exit(
             f"--device {options.device}: torch sees no such device here. Leave it out for cpu."
         )
+    _warn_of_load(options.threads)
     peers, absent = find_peers()
     monitors = (*OWN, *peers) if options.peers else OWN
     with tempfile.TemporaryDirectory() as folder:
@@ -54,6 +56,18 @@ def main() -> None:
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(text)
+
+
+def _warn_of_load(threads: int) -> None:
+    """A thread that waits for another one that does not run makes a step ten times as long."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    free = (os.cpu_count() or 1) - load
+    if not free >= threads - 0.5:
+        print(
+            f"Load average {load:.1f}: fewer than the {threads} cores asked for are free. Times on "
+            "several threads are far off then; wait, or pass --threads 1.",
+            file=sys.stderr,
+        )
 
 
 def _measure(
@@ -95,6 +109,7 @@ def _attempt(
 def _with_growth(results: Results, options: argparse.Namespace, folder: Path) -> Results:
     print("growth with tensors, memory and disk ...", file=sys.stderr, flush=True)
     seed = options.seed
+    torch.set_num_threads(1)  # nothing here is large enough for a second one
     costs = scaling.tensor_costs(
         scaling.COUNTS,
         seconds=options.seconds / 6,

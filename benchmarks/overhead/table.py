@@ -148,7 +148,7 @@ def _costs(costs: Sequence[TensorCost]) -> Iterator[str]:
     slope, exponent = fitted_microseconds(costs)
     yield "## Cost per tensor"
     yield ""
-    yield "The default watch on residual chains of small linear layers, mean step, sampled steps"
+    yield "The default watch on residual chains of small linear layers, one thread, mean step, sampled steps"
     yield f"included. Fitted: {slope:.1f} microseconds per tensor and step, growing as"
     yield f"tensors^{exponent:.2f}."
     yield ""
