@@ -97,6 +97,38 @@ def test_parameter_norms_are_exact_and_updates_of_equal_size_too(shapes, cap, dt
         assert update_norm[place].item() == pytest.approx(expected, rel=tolerance)
 
 
+def test_between_exact_norms_the_sample_tells_how_they_change():
+    torch.manual_seed(0)
+    params = [nn.Parameter(torch.randn(300, 200) * scale) for scale in (1e-20, 1.0, 1e4)]
+    params.append(nn.Parameter(torch.zeros(300, 200)))
+    sample = updates.make_sample(params, range(len(params)), 4000)
+    for step in range(10):
+        updates.remember(sample)
+        with torch.no_grad():
+            for param in params:
+                param += 0.02 * (param.square().mean().sqrt() + 1e-3) * torch.randn_like(param)
+        norms, _ = updates.measure(sample, exactly=step == 0)
+        exact = torch.stack([param.detach().norm() for param in params])
+        assert torch.allclose(norms, exact, rtol=0.05 if step else 1e-6)
+        grown = norms[1:3] / exact[1:3] - 1.0
+        assert float(grown.abs().max()) < 2e-3
+    updates.remember(sample)
+    unchanged, _ = updates.measure(sample, exactly=True)
+    again, _ = updates.measure(sample, exactly=False)
+    assert torch.equal(unchanged, again)
+
+
+def test_a_nonfinite_parameter_keeps_its_norm_nonfinite_between_exact_ones():
+    param = nn.Parameter(torch.ones(300, 200))
+    sample = updates.make_sample([param], [0], 100)
+    with torch.no_grad():
+        param[299, 198] = float("nan")
+    updates.remember(sample)
+    updates.measure(sample, exactly=True)
+    norms, _ = updates.measure(sample, exactly=False)
+    assert not bool(torch.isfinite(norms).any())
+
+
 def test_many_equal_changes_are_summed_without_losing_any():
     param = nn.Parameter(torch.zeros(updates.MIN_BUDGET))
     sample = updates.make_sample([param], [0], updates.MIN_BUDGET)

@@ -3,10 +3,11 @@
 The update is measured on a fixed sample of each parameter's elements: all of them in a small
 model, an even comb of them in a large one, so that memory stays below 2% of the model. The
 update norm of a sampled parameter is scaled up to its size; its relative standard error is
-about 1/sqrt(2n) for n sampled elements (0.8% at 8,000). Parameter norms are exact.
+about 1/sqrt(2n) for n sampled elements (0.8% at 8,000). Parameter norms are exact on sampled
+steps; in between, the sample tells by how much the last exact one has changed.
 
-Cost: two gathers of the sample and a few passes over it; one pass over the sampled parameters.
-No synchronisation.
+Cost: two gathers of the sample and a few passes over it; on sampled steps one pass over the
+parameters that are not sampled whole. No synchronisation.
 """
 
 from __future__ import annotations
@@ -53,6 +54,15 @@ class Sample:
     """Positions of the parameters that are not sampled whole, by dtype: here and on the device."""
     before: Tensor
     after: Tensor
+    anchor: Anchor
+
+
+@dataclass(slots=True)
+class Anchor:
+    """The last exact norms, and what the sample made of their squares then: [parameters] each."""
+
+    norms: Tensor | None = None
+    squares: Tensor | None = None
 
 
 def per_tensor_cap(sizes: Sequence[int]) -> int:
@@ -119,6 +129,7 @@ def make_sample(params: Sequence[Tensor], sites: Sequence[int], cap: int) -> Sam
         partial=_by_dtype(params, [place for place, factor in enumerate(scale) if factor > 1]),
         before=torch.empty(sum(lengths), dtype=dtype, device=device),
         after=torch.empty(sum(lengths), dtype=dtype, device=device),
+        anchor=Anchor(),
     )
 
 
@@ -140,15 +151,21 @@ def remember(sample: Sample) -> None:
     torch.cat(sample.views, out=sample.before)
 
 
-def measure(sample: Sample) -> tuple[Tensor, Tensor]:
-    """The parameter norms and update norms since `remember`: [parameters] each."""
+def measure(sample: Sample, *, exactly: bool = True) -> tuple[Tensor, Tensor]:
+    """The parameter norms and update norms since `remember`: [parameters] each.
+
+    Args:
+        sample: of the parameters.
+        exactly: read the parameters that are not sampled whole. Otherwise their norm is the last
+            exact one, changed as their sample has changed since.
+    """
     torch.cat(sample.views, out=sample.after)
     torch.sub(sample.after, sample.before, out=sample.before)
     update_norm = (_sums(sample.before.square_(), sample) * sample.scale).sqrt_()
-    param_norm = (_sums(sample.after.square_(), sample) * sample.scale).sqrt_()
+    squares = _sums(sample.after.square_(), sample) * sample.scale
     if sample.partial:
-        _make_exact(param_norm, sample)
-    return param_norm, update_norm
+        return _anchored(squares, sample, exactly=exactly), update_norm
+    return squares.sqrt_(), update_norm
 
 
 def lost_fraction(sample: Sample) -> Tensor:
@@ -186,10 +203,25 @@ def _sums(squares: Tensor, sample: Sample) -> Tensor:
     return torch.segment_reduce(squares, "sum", offsets=sample.offsets, initial=0.0, unsafe=True)
 
 
-def _make_exact(param_norm: Tensor, sample: Sample) -> None:
-    """Replace the estimates of parameters that are not sampled whole by their norms."""
+def _anchored(squares: Tensor, sample: Sample, *, exactly: bool) -> Tensor:
+    """The norms, those of parameters that are not sampled whole by the anchor: [parameters]."""
+    anchor = sample.anchor
+    if exactly or anchor.norms is None or anchor.squares is None:
+        anchor.norms, anchor.squares = _exact_norms(squares, sample), squares
+        return anchor.norms
+    changed = squares - anchor.squares
+    return torch.where(changed == 0, anchor.norms, _grown(anchor.norms, changed))
+
+
+def _grown(norms: Tensor, changed: Tensor) -> Tensor:
+    """Norms whose squares have changed by that much."""
+    return (norms.square() + changed).clamp_(min=0.0).sqrt_()
+
+
+def _exact_norms(squares: Tensor, sample: Sample) -> Tensor:
+    norms = squares.sqrt()
     for dtype, places, index in sample.partial:
         wide = torch.float32 if dtype in _HALF else None
         tensors = [sample.params[place].detach() for place in places]
-        exact = torch.stack(l2_norms(tensors, wide)).to(param_norm.dtype)
-        param_norm[index] = exact
+        norms[index] = torch.stack(l2_norms(tensors, wide)).to(norms.dtype)
+    return norms

@@ -93,7 +93,7 @@ class Measuring:
 
     def updates(self, owner: int, *, deep: bool) -> None:
         """Parameter norms and update norms of the optimizer's step are in the row."""
-        for stat, value, sites in self._optimizers[owner].moved(low_precision=deep):
+        for stat, value, sites in self._optimizers[owner].moved(deep=deep):
             self._record(stat, value, sites)
 
     @property

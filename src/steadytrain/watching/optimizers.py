@@ -62,16 +62,20 @@ class WatchedOptimizer:
             updates.remember(sample)
         self._remembered = True
 
-    def moved(self, *, low_precision: bool) -> Iterator[Measured]:
-        """Parameter norms, update norms and, where asked, lost updates since `remember`."""
+    def moved(self, *, deep: bool) -> Iterator[Measured]:
+        """Parameter norms and update norms since `remember`.
+
+        Args:
+            deep: also lost updates, and parameter norms by reading every element.
+        """
         if not self._remembered or not all(map(updates.is_current, self._samples)):
             return
         self._remembered = False
         for sample in self._samples:
             sites = list(sample.sites)
-            if low_precision and any(p.dtype.itemsize < 4 for p in sample.params):
+            if deep and any(p.dtype.itemsize < 4 for p in sample.params):
                 yield "lost_update_fraction", updates.lost_fraction(sample), sites
-            param_norm, update_norm = updates.measure(sample)
+            param_norm, update_norm = updates.measure(sample, exactly=deep)
             yield "param_norm", param_norm, sites
             yield "update_norm", update_norm, sites
 
