@@ -18,18 +18,27 @@ AA_GATE: Final = (0.93, 1.07)
 """Where the ratio of the two bare arms must lie for a run to count."""
 
 
+RESAMPLES: Final = 2000
+
+Floats = NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A median and the middle half around it."""
+    """A median and where it lies with 95% confidence, by resampling whole rounds."""
 
     median: float
     low: float
     high: float
 
     @classmethod
-    def of(cls, values: NDArray[np.float64] | Sequence[float]) -> Spread:
-        low, median, high = np.quantile(np.asarray(values, dtype=np.float64), (0.25, 0.5, 0.75))
-        return cls(float(median), float(low), float(high))
+    def of(cls, rounds: Sequence[Floats] | Sequence[float] | Floats) -> Spread:
+        """Of every value in the rounds; values of one round are not independent."""
+        groups = [np.atleast_1d(np.asarray(values, dtype=np.float64)) for values in rounds]
+        draw = np.random.default_rng(0).integers(len(groups), size=(RESAMPLES, len(groups)))
+        medians = [np.median(np.concatenate([groups[i] for i in one])) for one in draw]
+        low, high = np.quantile(medians, (0.025, 0.975))
+        return cls(float(np.median(np.concatenate(groups))), float(low), float(high))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +47,7 @@ class Overhead:
 
     name: str
     median_step: Spread
-    """Ratio of the median step: what most steps cost."""
+    """Median ratio of a step to the bare one of its turn: what most steps cost."""
     mean_step: Spread
     """Ratio of the mean over a whole sampling period: what the run costs."""
     cpu: Spread
@@ -59,28 +68,27 @@ def overheads(arms: Sequence[Arm]) -> list[Overhead]:
 def _overhead(arm: Arm, bare: Sequence[Arm]) -> Overhead:
     reference = bare[:1] if arm in bare else bare
 
-    def ratio(of: Callable[[Block], float]) -> Spread:
-        return Spread.of(_values(arm, of) / _bare_values(reference, of))
+    def compared(how: Callable[[Block, Block], Floats | float]) -> Spread:
+        """Every round against each of the bare arms."""
+        pairs = zip(arm.blocks, *(other.blocks for other in reference), strict=True)
+        return Spread.of(
+            [np.hstack([how(own, other) for other in others]) for own, *others in pairs]
+        )
 
     return Overhead(
         name=arm.monitor.name,
-        median_step=ratio(lambda block: block.median),
-        mean_step=ratio(lambda block: block.mean),
-        cpu=ratio(lambda block: block.cpu_mean),
-        added_seconds=Spread.of(
-            _values(arm, lambda block: block.mean)
-            - _bare_values(reference, lambda block: block.mean)
-        ),
+        median_step=compared(_step_ratios),
+        mean_step=compared(lambda own, other: own.mean / other.mean),
+        cpu=compared(lambda own, other: own.cpu_mean / other.cpu_mean),
+        added_seconds=compared(lambda own, other: own.mean - other.mean),
         trains_the_same=_are_equal(arm, bare[0]) if arm.num_steps == bare[0].num_steps else None,
     )
 
 
-def _values(arm: Arm, of: Callable[[Block], float]) -> NDArray[np.float64]:
-    return np.array([of(block) for block in arm.blocks])
-
-
-def _bare_values(bare: Sequence[Arm], of: Callable[[Block], float]) -> NDArray[np.float64]:
-    return np.mean([_values(arm, of) for arm in bare], axis=0)
+def _step_ratios(own: Block, other: Block) -> Floats:
+    """Each step against the other arm's step of the same turn."""
+    shared = min(len(own.steps), len(other.steps))
+    return np.array(own.steps[:shared]) / np.array(other.steps[:shared])
 
 
 def _are_equal(arm: Arm, other: Arm) -> bool:

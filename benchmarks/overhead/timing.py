@@ -1,9 +1,9 @@
-"""Timing the arms against each other: one process, interleaved blocks, random order.
+"""Timing the arms against each other: one process, interleaved, in random order.
 
-Every arm has its own copy of the model and the optimizer. A round gives each arm one block: a
-step that is not timed, so that every arm starts with warm caches, then the timed ones. An arm is
-compared with the bare arms of the same round only, so that what the machine does besides weighs
-on both.
+Every arm has its own copy of the model and the optimizer. On a CPU the arms take turns step by
+step, so that two steps that are compared lie a second apart and what the machine does besides
+weighs on both; on a device, where a step has no end of its own, block by block. An arm is
+compared with the bare arms' steps of the same turn only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.overhead.monitors import Monitor
+from benchmarks.overhead.monitors import PERIOD, Monitor
 from benchmarks.overhead.workloads import Batch, Workload, loss_of
 
 MIN_ROUNDS: Final = 4
@@ -31,19 +31,22 @@ WARMUP_STEPS: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One block of one arm: wall seconds of each step, and of all with their CPU seconds."""
+    """One arm's steps of a round: wall seconds of each, and of all with their CPU seconds."""
 
     steps: tuple[float, ...]
     wall: float
     cpu: float
 
+    @classmethod
+    def joined(cls, parts: Sequence[Block]) -> Block:
+        """One block of all the parts' steps."""
+        steps = tuple(step for part in parts for step in part.steps)
+        wall = sum(part.wall for part in parts)
+        return cls(steps=steps, wall=wall, cpu=sum(part.cpu for part in parts))
+
     @property
     def mean(self) -> float:
         return self.wall / len(self.steps)
-
-    @property
-    def median(self) -> float:
-        return float(np.median(self.steps))
 
     @property
     def cpu_mean(self) -> float:
@@ -73,11 +76,8 @@ class Arm:
         monitor.after_step(loss)
         self.num_steps += 1
 
-    def run_block(self, device: str) -> Block:
-        """A block's timed steps, after one that is not timed."""
-        num_steps = self.monitor.steps_per_block
-        self.train_step()
-        gc.collect()
+    def run(self, num_steps: int, device: str) -> Block:
+        """That many steps, timed."""
         synchronize(device)
         cpu, ends = time.process_time(), [time.perf_counter()]
         for _ in range(num_steps):
@@ -89,6 +89,12 @@ class Arm:
             tuple(np.diff(ends).tolist()) if device == "cpu" else (wall / num_steps,) * num_steps
         )
         return Block(steps=steps, wall=wall, cpu=time.process_time() - cpu)
+
+    def run_block(self, device: str) -> Block:
+        """A block's timed steps, after one that is not timed."""
+        self.train_step()
+        gc.collect()
+        return self.run(self.monitor.steps_per_block, device)
 
 
 def synchronize(device: str) -> None:
@@ -121,7 +127,7 @@ def make_arms(
 def run_rounds(
     arms: Sequence[Arm], *, seconds: float, seed: int, device: str, min_rounds: int = MIN_ROUNDS
 ) -> int:
-    """Blocks of all arms, in random order within a round, until the time is up; the rounds.
+    """Rounds of all arms, in random order within a round, until the time is up; their number.
 
     What is built on first use, such as the optimizer's state, is built before.
     """
@@ -131,9 +137,26 @@ def run_rounds(
             arm.train_step()
     until = time.monotonic() + seconds
     rounds = 0
+    run_round = _run_steps if device == "cpu" else _run_blocks
     while rounds < min_rounds or time.monotonic() < until:
-        for arm in order.sample(list(arms), len(arms)):
-            arm.blocks.append(arm.run_block(device))
-            time.sleep(arm.monitor.settle_seconds)
+        run_round(arms, order, device)
         rounds += 1
     return rounds
+
+
+def _run_blocks(arms: Sequence[Arm], order: random.Random, device: str) -> None:
+    for arm in order.sample(list(arms), len(arms)):
+        arm.blocks.append(arm.run_block(device))
+        time.sleep(arm.monitor.settle_seconds)
+
+
+def _run_steps(arms: Sequence[Arm], order: random.Random, device: str) -> None:
+    gc.collect()
+    steps: list[list[Block]] = [[] for _ in arms]
+    for turn in range(PERIOD):
+        taking_part = [i for i, arm in enumerate(arms) if turn < arm.monitor.steps_per_block]
+        for place in order.sample(taking_part, len(taking_part)):
+            steps[place].append(arms[place].run(1, device))
+            time.sleep(arms[place].monitor.settle_seconds)
+    for arm, own in zip(arms, steps, strict=True):
+        arm.blocks.append(Block.joined(own))

@@ -31,6 +31,18 @@ def test_every_monitor_without_a_peer_trains_as_the_bare_step_does(monitor, tmp_
     assert all(torch.equal(*pair) for pair in pairs)
 
 
+def test_a_round_of_steps_in_turn_holds_one_sampling_period_of_every_arm(tmp_path):
+    arms = arms_of((Monitor, *OWN[2:6]), tmp_path)
+    run_rounds(arms, seconds=0.0, seed=0, device="cpu", min_rounds=3)
+    for arm in arms:
+        assert [len(block.steps) for block in arm.blocks] == [arm.monitor.steps_per_block] * 3
+        assert all(block.wall == pytest.approx(sum(block.steps), rel=0.5) for block in arm.blocks)
+    watch = arms[1].monitor.watch
+    watch.flush()
+    sampled, _ = watch.history.measured("act_rms")
+    assert list(sampled) == [0, 10, 20, 30]
+
+
 def test_every_block_of_a_watched_arm_holds_exactly_one_sampled_step(tmp_path):
     (arm,) = (a for a in arms_of(OWN, tmp_path) if a.monitor.name == "steadytrain")
     ends = [arm.num_steps for _ in range(3) if arm.run_block("cpu")]
