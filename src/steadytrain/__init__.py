@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from steadytrain.core.program import Program
     from steadytrain.core.rule import rule
     from steadytrain.engine import judge, replay
+    from steadytrain.recipes.stabilising import stabilise
     from steadytrain.training import Run, train
     from steadytrain.watching import Watch, watch
 
@@ -36,6 +37,7 @@ _HOMES = {
     "judge": "engine",
     "replay": "engine",
     "rule": "core.rule",
+    "stabilise": "recipes",
     "train": "training",
     "watch": "watching",
 }
@@ -57,6 +59,7 @@ __all__ = [
     "judge",
     "replay",
     "rule",
+    "stabilise",
     "train",
     "watch",
 ]

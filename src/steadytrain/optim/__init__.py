@@ -1,10 +1,34 @@
-"""Prevention inside the optimizer step: schedules, precision, accumulation."""
+"""Prevention around the optimizer step: schedules, clipping, groups, precision, accumulation."""
 
-from steadytrain.optim.schedules import (
-    Schedule,
-    warmup_cosine,
-    warmup_linear,
-    warmup_stable_decay,
-)
+from __future__ import annotations
 
-__all__ = ["Schedule", "warmup_cosine", "warmup_linear", "warmup_stable_decay"]
+import importlib
+from typing import Any
+
+_HOMES = {
+    "PercentileClip": "percentile_clipping",
+    "RobustClip": "robust_clipping",
+    "Schedule": "schedules",
+    "accumulate": "accumulation",
+    "agc_": "unit_clipping",
+    "clip_grad_norm_": "clipping",
+    "clip_grad_value_": "clipping",
+    "lr_range_test": "range_test",
+    "parameter_groups": "groups",
+    "warmup_cosine": "schedules",
+    "warmup_linear": "schedules",
+    "warmup_stable_decay": "schedules",
+}
+"""Public name -> the file it is in."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)
