@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadytrain import _HOMES, __all__
-from steadytrain.cli._pages import rule_page
+from steadytrain.cli._pages import rule_page, technique_page
 from steadytrain.core.causes import CAUSES
 from steadytrain.core.stats import STATS
+from steadytrain.core.technique import known_techniques
 from steadytrain.engine import known_rules
 
 if TYPE_CHECKING:
@@ -26,8 +27,13 @@ RESULTS = sorted((Path(__file__).parents[2] / "benchmarks" / "results").glob("*.
 def on_config(config: MkDocsConfig) -> None:
     """The generated pages stand at the end of the navigation."""
     rules = [{"All rules": "rules/index.md"}, *(f"rules/{name}.md" for name in known_rules())]
+    prevention = [
+        {"All techniques": "techniques/index.md"},
+        *(f"techniques/{name}.md" for name in sorted(known_techniques())),
+    ]
     config.nav = [
         *config.nav,
+        {"Prevention": prevention},
         {"Rules": rules},
         {"Statistics": "statistics.md"},
         {"Causes": "causes.md"},
@@ -48,6 +54,8 @@ def pages() -> dict[str, str]:
     """Every generated page by its path."""
     made = {f"rules/{name}.md": rule_page(info) for name, info in known_rules().items()}
     made["rules/index.md"] = _rules()
+    made |= {f"techniques/{name}.md": _technique(name) for name in known_techniques()}
+    made["techniques/index.md"] = _techniques()
     made["statistics.md"] = _statistics()
     made["causes.md"] = _causes()
     made["python.md"] = _python()
@@ -61,6 +69,21 @@ def _rules() -> str:
         for name, info in known_rules().items()
     ]
     return "# Rules\n\n" + _table(("rule", "code", "status", "what it says"), rows)
+
+
+def _technique(name: str) -> str:
+    one = known_techniques()[name]
+    file = f"{one.room}.{name.replace('-', '_')}"
+    blocks = [f"::: {file}.{export}" for export in one.exports]
+    return "\n\n".join([technique_page(one), *blocks]) + "\n"
+
+
+def _techniques() -> str:
+    rows = [
+        (f"[{name}]({name}.md)", one.room.rpartition(".")[2], " ".join(one.summary.split()))
+        for name, one in sorted(known_techniques().items())
+    ]
+    return "# Prevention\n\n" + _table(("technique", "room", "what it does"), rows)
 
 
 def _statistics() -> str:

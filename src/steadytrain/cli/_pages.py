@@ -12,6 +12,7 @@ from typing import Any, cast
 from steadytrain.core.causes import CAUSES, FAMILIES, CauseName
 from steadytrain.core.rule import RuleInfo
 from steadytrain.core.stats import Stat
+from steadytrain.core.technique import Technique
 
 _EXAMPLES = ("Fires on", "Stays silent on")
 _STAGES = {
@@ -62,6 +63,17 @@ def cause_page(cause: CauseName, rules: Iterable[RuleInfo]) -> str:
     family = f"`{cause.code}` · cause · {FAMILIES[cause.family]}"
     listed = "\n".join(pointing) or "No rule yet."
     return "\n\n".join([f"# {cause.name}", family, cause.meaning, "## Nominated by", listed]) + "\n"
+
+
+def technique_page(one: Technique) -> str:
+    """Everything a technique of prevention says about itself."""
+    names = ", ".join(f"`{name}`" for name in one.exports)
+    parts = [f"# {one.name}", f"technique · `from {one.room} import ...`: {names}", one.summary]
+    for title, text in one.sections.items():
+        parts += [f"## {title}", dedent(text)]
+    if one.causes:
+        parts += ["## Causes it helps against", _nominated(one.causes)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _options(info: RuleInfo) -> str:

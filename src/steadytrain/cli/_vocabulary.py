@@ -7,11 +7,12 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from steadytrain.cli._pages import cause_page, rule_page, stat_page
+from steadytrain.cli._pages import cause_page, rule_page, stat_page, technique_page
 from steadytrain.core.causes import CAUSES, CauseName
 from steadytrain.core.errors import UnknownNameError
 from steadytrain.core.rule import RuleInfo
 from steadytrain.core.stats import STATS, Stat
+from steadytrain.core.technique import Technique, find_technique, technique_files
 from steadytrain.engine import known_rules
 
 Entry = tuple[dict[str, Any], str]
@@ -19,7 +20,7 @@ Entry = tuple[dict[str, Any], str]
 
 
 def look_up(name: str) -> list[Entry]:
-    """What is known of the rule, cause and statistic called `name`, by its name or code.
+    """What is known of the rule, cause, statistic and technique called `name`, or with that code.
 
     A rule and the cause it nominates may share a name: both are meant then.
 
@@ -29,9 +30,12 @@ def look_up(name: str) -> list[Entry]:
     vocabularies = (_rules(), _causes(), _statistics())
     spellings = {name, name.lower(), name.upper(), name.replace("_", "-"), name.replace("-", "_")}
     found = [words[spelling]() for words in vocabularies for spelling in spellings & words.keys()]
+    technique = find_technique(name)
+    if technique is not None:
+        found.append(_technique_entry(technique))
     if not found:
-        known = {word for words in vocabularies for word in words}
-        raise UnknownNameError.build("rule, cause or statistic", name, known)
+        known = {word for words in vocabularies for word in words} | technique_files().keys()
+        raise UnknownNameError.build("rule, cause, statistic or technique", name, known)
     return found
 
 
@@ -76,3 +80,16 @@ def _cause_entry(cause: CauseName) -> Entry:
 
 def _stat_entry(stat: Stat) -> Entry:
     return {"kind": "statistic", **asdict(stat)}, stat_page(stat)
+
+
+def _technique_entry(one: Technique) -> Entry:
+    document = {
+        "kind": "technique",
+        "name": one.name,
+        "package": one.room,
+        "exports": list(one.exports),
+        "summary": one.summary,
+        "causes": list(one.causes),
+        "sections": one.sections,
+    }
+    return document, technique_page(one)

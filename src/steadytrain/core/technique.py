@@ -10,6 +10,8 @@ contract suite runs; the pages of the documentation and `steadytrain explain` ar
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,6 +88,31 @@ def technique(
         causes=causes,
         samples=samples,
     )
+
+
+@cache
+def technique_files() -> dict[str, str]:
+    """The module behind every name that a technique answers to, without importing torch.
+
+    A technique answers to its own name and to each public name of its file.
+    """
+    files: dict[str, str] = {}
+    for room in ROOMS:
+        package = importlib.import_module(room)
+        for info in pkgutil.iter_modules(package.__path__):
+            if not info.name.startswith("_"):
+                files[info.name.replace("_", "-")] = f"{room}.{info.name}"
+        homes: dict[str, str] = package._HOMES
+        files |= {name: f"{room}.{file}" for name, file in homes.items()}
+    return files
+
+
+def find_technique(name: str) -> Technique | None:
+    """The technique that answers to `name`, or None. Imports torch when there is one."""
+    files = technique_files()
+    module = files.get(name) or files.get(name.replace("_", "-"))
+    found = None if module is None else getattr(importlib.import_module(module), "TECHNIQUE", None)
+    return found if isinstance(found, Technique) else None
 
 
 @cache
