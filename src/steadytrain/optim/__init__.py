@@ -12,11 +12,18 @@ _HOMES = {
     "accumulate": "accumulation",
     "agc_": "unit_clipping",
     "clip_grad_norm_": "clipping",
+    "clip_grad_norm_per_tensor_": "clipping",
     "clip_grad_value_": "clipping",
+    "cosine_restarts": "warm_restarts",
     "lr_range_test": "range_test",
+    "one_cycle": "single_cycle",
     "parameter_groups": "groups",
+    "rewarm": "rewarming",
+    "warmup_constant": "constant_rate",
     "warmup_cosine": "schedules",
+    "warmup_inverse_sqrt": "inverse_square_root",
     "warmup_linear": "schedules",
+    "warmup_polynomial": "polynomial_decay",
     "warmup_stable_decay": "schedules",
 }
 """Public name -> the file it is in."""
