@@ -6,11 +6,14 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "ClipVerdict": "robust_clipping",
     "PercentileClip": "percentile_clipping",
     "RobustClip": "robust_clipping",
     "Schedule": "schedules",
+    "UpdateClip": "update_clipping",
     "accumulate": "accumulation",
     "agc_": "unit_clipping",
+    "audit": "groups",
     "clip_grad_norm_": "clipping",
     "clip_grad_norm_per_tensor_": "clipping",
     "clip_grad_value_": "clipping",
