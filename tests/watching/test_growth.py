@@ -70,7 +70,7 @@ def test_the_calls_of_torch_between_samples_do_not_grow_with_the_tensors(number)
     assert all(watched[name] <= plain[name] + 8 for name in watched), (watched, plain)
 
 
-def scale_as_on_a_device(params, max_norm, total, error_if_nonfinite, foreach):
+def scale_as_on_a_device(params, max_norm, total, factor, error_if_nonfinite, foreach):
     nn.utils.clip_grads_with_norm_(params, max_norm, total, foreach)
 
 

@@ -30,7 +30,7 @@ class Sentinel:
         self.param = param
         self.arrivals = 0
         self._after_step = False
-        self._stale: Tensor | None = None
+        self._stale: Tensor | float | None = None
 
     def arrive(self) -> None:
         """A gradient arrives: note whether an old one is still there."""
@@ -40,13 +40,14 @@ class Sentinel:
         held = self.param.grad
         values = None if held is None else dense_values(held)
         if values is None:
-            self._stale = torch.zeros((), device=self.param.device)
-            return
-        with torch.no_grad():
-            still = torch.count_nonzero(values).clamp(max=1).float()
-            self._stale = still if self._stale is None else torch.minimum(self._stale, still)
+            self._stale = 0.0  # and no later arrival of the step makes it stale again
+        elif not isinstance(self._stale, float):
+            with torch.no_grad():
+                still = torch.count_nonzero(values).clamp(max=1).float()
+                seen = self._stale
+                self._stale = torch.minimum(seen, still) if isinstance(seen, Tensor) else still
 
-    def take(self) -> tuple[int, Tensor | None]:
+    def take(self) -> tuple[int, Tensor | float | None]:
         """Arrivals since the last step, and whether the gradient was never cleared (None: unknown)."""
         taken = self.arrivals, self._stale
         self.arrivals, self._stale, self._after_step = 0, None, True

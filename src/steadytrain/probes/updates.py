@@ -23,8 +23,8 @@ from torch import Tensor
 
 from steadytrain.probes.foreach import l2_norms
 
-MIN_BUDGET: Final = 262_144
-"""Elements sampled at least, so that small models are measured whole (2 MB)."""
+MIN_BUDGET: Final = 131_072
+"""Elements sampled at least, so that small models are measured whole (1 MB)."""
 
 MAX_SHARE: Final = 0.0075
 """Share of a large model's elements in the sample; two float32 buffers of it are 1.5%."""
@@ -46,14 +46,17 @@ class Sample:
     pointers: list[int]
     views: tuple[Tensor, ...]
     offsets: Tensor
+    """Where each view begins and ends in `both`: [2 parameters + 1]."""
     scale: Tensor
     """Elements per sampled element, by parameter."""
     bounds: tuple[int, ...]
-    """`offsets` on the host."""
+    """Where each view begins and ends in `before`, on the host: [parameters + 1]."""
     partial: tuple[tuple[torch.dtype, tuple[int, ...], Tensor], ...]
     """Positions of the parameters that are not sampled whole, by dtype: here and on the device."""
     before: Tensor
     after: Tensor
+    both: Tensor
+    """`before` and `after` side by side in one memory."""
     anchor: Anchor
 
 
@@ -118,17 +121,20 @@ def make_sample(params: Sequence[Tensor], sites: Sequence[int], cap: int) -> Sam
     dtype = torch.float64 if any(v.dtype is torch.float64 for v in views) else torch.float32
     bounds = (0, *itertools.accumulate(lengths))
     scale = [size / max(length, 1) for size, length in zip(sizes, lengths, strict=True)]
+    both = torch.empty(2 * sum(lengths), dtype=dtype, device=device)
+    before, after = both.split(sum(lengths)) if len(both) else (both, both)
     return Sample(
         sites=tuple(sites),
         params=tuple(params),
         pointers=[param.data_ptr() for param in params],
         views=tuple(views),
-        offsets=torch.tensor(bounds, device=device),
+        offsets=torch.tensor((*bounds, *(bounds[-1] + end for end in bounds[1:])), device=device),
         bounds=bounds,
         scale=torch.tensor(scale, dtype=dtype, device=device),
         partial=_by_dtype(params, [place for place, factor in enumerate(scale) if factor > 1]),
-        before=torch.empty(sum(lengths), dtype=dtype, device=device),
-        after=torch.empty(sum(lengths), dtype=dtype, device=device),
+        before=before,
+        after=after,
+        both=both,
         anchor=Anchor(),
     )
 
@@ -161,11 +167,10 @@ def measure(sample: Sample, *, exactly: bool = True) -> tuple[Tensor, Tensor]:
     """
     torch.cat(sample.views, out=sample.after)
     torch.sub(sample.after, sample.before, out=sample.before)
-    update_norm = (_sums(sample.before.square_(), sample) * sample.scale).sqrt_()
-    squares = _sums(sample.after.square_(), sample) * sample.scale
+    moved, squares = _sums(sample.both.square_(), sample) * sample.scale
     if sample.partial:
-        return _anchored(squares, sample, exactly=exactly), update_norm
-    return squares.sqrt_(), update_norm
+        return _anchored(squares, sample, exactly=exactly), moved.sqrt_()
+    return squares.sqrt_(), moved.sqrt_()
 
 
 def lost_fraction(sample: Sample) -> Tensor:
@@ -198,9 +203,12 @@ def _lie_alike(param: Tensor, grad: Tensor) -> bool:
 
 
 def _sums(squares: Tensor, sample: Sample) -> Tensor:
+    """The sums of both halves by parameter: [2, parameters]."""
     if not squares.numel():
-        return torch.zeros(len(sample.views), dtype=squares.dtype, device=squares.device)
-    return torch.segment_reduce(squares, "sum", offsets=sample.offsets, initial=0.0, unsafe=True)
+        return torch.zeros(2, len(sample.views), dtype=squares.dtype, device=squares.device)
+    offsets = sample.offsets
+    sums = torch.segment_reduce(squares, "sum", offsets=offsets, initial=0.0, unsafe=True)
+    return sums.view(2, -1)
 
 
 def _anchored(squares: Tensor, sample: Sample, *, exactly: bool) -> Tensor:

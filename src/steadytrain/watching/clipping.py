@@ -51,10 +51,19 @@ def scale_by(
     params: Sequence[Tensor],
     max_norm: float,
     total: Tensor,
+    factor: Tensor | None,
     error_if_nonfinite: bool,
     foreach: bool | None,
 ) -> None:
     """The gradients are multiplied as torch's clip does, or left alone where the factor is 1.
+
+    Args:
+        params: whose gradients.
+        max_norm: threshold of the total norm.
+        total: of the gradients.
+        factor: their `coefficient`; None leaves everything to torch.
+        error_if_nonfinite: whether a total that is not finite raises.
+        foreach: torch's choice of implementation.
 
     Raises:
         RuntimeError: the total is not finite and `error_if_nonfinite` asked for it.
@@ -62,6 +71,6 @@ def scale_by(
     if error_if_nonfinite and not bool(torch.isfinite(total)):
         msg = "clip_grad_norm_: the total norm of the gradients is not finite, so they cannot be"
         raise RuntimeError(f"{msg} clipped. Pass error_if_nonfinite=False to scale by it anyway.")
-    if total.device.type == "cpu" and bool(max_norm / (total + 1e-6) >= 1.0):
+    if factor is not None and factor.device.type == "cpu" and bool(factor >= 1.0):
         return
     clip_grads_with_norm_(params, max_norm, total, foreach)

@@ -16,18 +16,26 @@ class Clock:
         self._began = 0.0
         self._last_step: float | None = None
 
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        """Time spent in the block counts as the watch's."""
+    def enter(self) -> None:
+        """Time from here on counts as the watch's."""
         if not self._depth:
             self._began = perf_counter()
         self._depth += 1
+
+    def leave(self) -> None:
+        """The end of the block that `enter` began."""
+        self._depth -= 1
+        if not self._depth:
+            self._inside_seconds += perf_counter() - self._began
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Time spent in the block counts as the watch's."""
+        self.enter()
         try:
             yield
         finally:
-            self._depth -= 1
-            if not self._depth:
-                self._inside_seconds += perf_counter() - self._began
+            self.leave()
 
     def step_ended(self) -> tuple[float, float]:
         """Seconds of the step that ends now (NaN for the first), and the watch's share of them."""

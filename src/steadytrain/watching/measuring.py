@@ -113,8 +113,7 @@ class Measuring:
             self._record("num_microbatches", float(max(arrivals for arrivals, _ in taken)))
         stale = [flag for _, flag in taken if flag is not None]
         if stale:
-            flags = torch.stack([flag.to(stale[0].device) for flag in stale])
-            self._record("stale_grad_fraction", flags.mean())
+            self._record("stale_grad_fraction", _mean(stale))
 
     def held(self) -> None:
         """Which parameters an optimizer holds is in the row, if that changed."""
@@ -123,3 +122,13 @@ class Measuring:
             self._in_optimizer = held
             flags = torch.tensor([float(flag) for flag in held.values()])
             self._record("in_optimizer", flags, list(held))
+
+
+def _mean(flags: Sequence[Tensor | float]) -> Tensor | float:
+    """The mean of numbers some of which are on a device, without waiting for it."""
+    known = sum(flag for flag in flags if isinstance(flag, float))
+    unknown = [flag for flag in flags if isinstance(flag, Tensor)]
+    if not unknown:
+        return known / len(flags)
+    device = unknown[0].device
+    return (torch.stack([flag.to(device) for flag in unknown]).sum() + known) / len(flags)

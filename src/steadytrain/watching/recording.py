@@ -61,7 +61,7 @@ class Recording:
         self._sampling_row = -1
         self._measured: set[int] = set()
         """Parameters by id whose gradients were measured in the open row."""
-        self._clock = Clock()
+        self.clock = Clock()
         self._logged = Logged()
         self.stepping = Stepping(len(optimizers), skips=scaling.known, first=first_step)
         self.optimizers = [WatchedOptimizer(optimizer, sites) for optimizer in optimizers]
@@ -77,7 +77,7 @@ class Recording:
 
     def inside(self) -> AbstractContextManager[None]:
         """Time spent in the block counts as the watch's."""
-        return self._clock.inside()
+        return self.clock.inside()
 
     # points of the loop
 
@@ -230,7 +230,7 @@ class Recording:
         self.measuring.gradients(params, grads, norms, owner, self._alarm, deep=deep)
 
     def _end_step(self) -> None:
-        seconds, inside = self._clock.step_ended()
+        seconds, inside = self.clock.step_ended()
         self._record("step_seconds", seconds)
         self._record("watch_seconds", inside)
 

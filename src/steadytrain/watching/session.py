@@ -15,8 +15,8 @@ and reported as a finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +30,7 @@ from steadytrain.core.finding import Finding
 from steadytrain.core.history import History
 from steadytrain.probes.staleness import Sentinel
 from steadytrain.watching import clipping
+from steadytrain.watching.boundary import Boundary, Part
 from steadytrain.watching.callbacks import Callback, Nothing
 from steadytrain.watching.outlet import Outlet
 from steadytrain.watching.recording import Recording
@@ -120,15 +121,20 @@ class Watch:
         params, grads = [param for param, _ in held], [grad for _, grad in held]
         if clipping.shares_pass(grads, norm_type, foreach):
             norms, total = clipping.norms_and_total(grads)
+            factor = None
             with self._part("clip") as recording:
+                factor = clipping.coefficient(max_norm, total)
                 recording.before_clip(params, grads, clipping.shareable(grads, norms), max_norm)
-            clipping.scale_by(params, max_norm, total, error_if_nonfinite, foreach)
+            clipping.scale_by(params, max_norm, total, factor, error_if_nonfinite, foreach)
         else:
             with self._part("clip") as recording:
                 recording.before_clip(params, grads, None, max_norm)
             total = torch_clip_grad_norm_(params, max_norm, norm_type, error_if_nonfinite, foreach)
+            factor = None
         with self._part("clip") as recording:
-            recording.after_clip(params, clipping.coefficient(max_norm, total))
+            if factor is None:
+                factor = clipping.coefficient(max_norm, total)
+            recording.after_clip(params, factor)
         return total
 
     def log(self, **values: Tensor | float) -> None:
@@ -221,30 +227,27 @@ class Watch:
 
     # the boundary
 
-    @contextmanager
-    def _part(self, part: str) -> Iterator[Any]:
+    def _part(self, part: str) -> AbstractContextManager[Any]:
         """What a hook or a call does: within the boundary, on the clock, without gradients.
 
         Once the watch is off, the block is handed something that does nothing.
         """
-        if self._is_off:
-            yield Nothing()
-            return
-        with self._boundary(part), self._recording.inside(), torch.no_grad():
-            yield self._recording
+        return _OFF if self._is_off else Part(part, self._broke, self._recording)
 
-    @contextmanager
-    def _boundary(self, part: str) -> Iterator[None]:
-        """The one boundary between the watch and the user's step: nothing of ours passes it.
+    def _boundary(self, part: str) -> AbstractContextManager[None]:
+        return Boundary(part, self._broke)
+
+    def _broke(self, part: str, error: Exception) -> None:
+        """A part of the watch raised: said once, and what depends on it is switched off.
 
         A hook is never removed while torch may be going through the hooks: that would raise.
         """
-        try:
-            yield
-        except Exception as error:  # whatever it is, the user's training goes on
-            with suppress(Exception):  # nor may the report of it, a full disk or a log handler
-                self._outlet.report_broken(part, error, self._recording.row)
-            if part == "step":
-                self._is_off = True
-            if part in ("step", "activations"):
-                self._recording.forward.close()
+        with suppress(Exception):  # nor may the report of it, a full disk or a log handler
+            self._outlet.report_broken(part, error, self._recording.row)
+        if part == "step":
+            self._is_off = True
+        if part in ("step", "activations"):
+            self._recording.forward.close()
+
+
+_OFF = nullcontext(Nothing())
