@@ -6,8 +6,12 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "ChannelLayerNorm": "channel_layer_norm",
     "ConvNorm": "conv_norm",
+    "Float32Island": "fp32_island",
+    "GroupNorm": "group_norm",
     "LayerScale": "channel_scale",
+    "NormChoice": "norm_choice",
     "NormPlacement": "norm_placement",
     "NormalizerFree": "normalizer_free",
     "PreNormMLP": "pre_norm_mlp",
@@ -24,17 +28,25 @@ _HOMES = {
     "coordinate_check": "maximal_update",
     "gain_for": "gains",
     "gradient_penalty": "critic_penalty",
+    "group_count": "group_norm",
     "init_for": "initialization",
     "initialize": "initialization",
+    "linear_drop_rates": "drop_path",
     "lsuv": "layer_sequential",
+    "max_attention_logit": "max_attention_logit",
     "mup_groups": "maximal_update",
     "norm_for": "norm_choice",
     "normalize_advantages": "advantages",
+    "normalizer_free_gain": "normalizer_free",
     "qk_clip_": "query_key_clip",
     "qk_norm": "query_key_norm",
+    "refresh_spectral_norm": "weight_parametrizations",
+    "residual_scale": "scaled_residual",
     "safe_attention": "attention",
     "sigma_reparam": "sigma_reparametrization",
     "soft_cap": "logit_cap",
+    "spectral_norm": "weight_parametrizations",
+    "weight_norm": "weight_parametrizations",
     "z_loss": "logit_penalty",
 }
 """Public name -> the file it is in."""
