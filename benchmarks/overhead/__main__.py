@@ -116,7 +116,7 @@ def _with_growth(results: Results, options: argparse.Namespace, folder: Path) ->
         seed=seed,
         device=options.device,
         folder=folder,
-        min_rounds=3,
+        min_rounds=2,
     )
     held = [
         footprint.held_bytes(workload, seed=seed, folder=folder)
@@ -137,7 +137,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("--workloads", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument(
-        "--seconds", type=float, default=50.0, help="per workload; at least 4 rounds"
+        "--seconds", type=float, default=50.0, help="per workload; at least 3 rounds"
     )
     parser.add_argument("--threads", type=int, default=2, help="of torch")
     parser.add_argument("--seed", type=int, default=0)

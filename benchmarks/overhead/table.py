@@ -18,7 +18,7 @@ from benchmarks.overhead.monitors import MAX_NORM, PERIOD, STEADY, Monitor
 from benchmarks.overhead.peers import Absence, Peer, versions
 from benchmarks.overhead.ratios import AA_GATE, Overhead, Spread, passes_gate
 from benchmarks.overhead.scaling import TensorCost, fitted_microseconds
-from benchmarks.overhead.timing import Arm
+from benchmarks.overhead.timing import TIMED_STEPS, Arm
 from benchmarks.overhead.workloads import Workload
 
 _MIB: Final = float(1 << 20)
@@ -102,8 +102,9 @@ def _head(results: Results) -> Iterator[str]:
     yield f"- Bare step: forward, backward, `torch.nn.utils.clip_grad_norm_({MAX_NORM})`, AdamW,"
     yield "  `zero_grad`. Every monitor runs in one process, in random order within a round, each on"
     yield "  its own copy of the model, and is compared with the two bare arms of its turn."
-    yield f"- A round is {PERIOD} steps (one sampling period), or {STEADY} of a monitor whose steps all"
-    yield "  cost the same; the monitors take turns step by step on a CPU, block by block on a device."
+    yield "- On a CPU the monitors take turns: one step that is not timed, because the others left the"
+    yield f"  caches cold, and {TIMED_STEPS} that are. A round is {PERIOD} turns, which time every phase of the"
+    yield f"  sampling period equally often; {STEADY} turns of a monitor whose steps all cost the same."
     yield "  Wall time; medians over all rounds, their 95% interval in brackets (rounds resampled)."
     yield "  *median step*: each step to the bare one of its turn, what most steps cost; *mean step*:"
     yield "  whole rounds, sampled steps included, what a run costs; *CPU*: the same in CPU seconds."

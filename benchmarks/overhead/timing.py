@@ -1,9 +1,10 @@
 """Timing the arms against each other: one process, interleaved, in random order.
 
-Every arm has its own copy of the model and the optimizer. On a CPU the arms take turns step by
-step, so that two steps that are compared lie a second apart and what the machine does besides
-weighs on both; on a device, where a step has no end of its own, block by block. An arm is
-compared with the bare arms' steps of the same turn only.
+Every arm has its own copy of the model and the optimizer. On a CPU the arms take short turns, so
+that what the machine does besides weighs on all of them: a step that is not timed, because the
+arms before have left the caches to it cold as no training loop does, and then two that are. The
+turns of a round time every phase of a sampling period equally often. On a device, where a step has
+no end of its own, a turn is a block. An arm is compared with the bare arms' steps of its turn only.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ from torch import nn
 from benchmarks.overhead.monitors import PERIOD, Monitor
 from benchmarks.overhead.workloads import Batch, Workload, loss_of
 
-MIN_ROUNDS: Final = 4
+MIN_ROUNDS: Final = 3
 
 WARMUP_STEPS: Final = 2
+
+TIMED_STEPS: Final = 2
+"""Of a turn, after one that is not timed: three steps and a period of ten share no factor, so that
+ten turns time every phase twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +142,7 @@ def run_rounds(
             arm.train_step()
     until = time.monotonic() + seconds
     rounds = 0
-    run_round = _run_steps if device == "cpu" else _run_blocks
+    run_round = _run_turns if device == "cpu" else _run_blocks
     while rounds < min_rounds or time.monotonic() < until:
         run_round(arms, order, device)
         rounds += 1
@@ -150,13 +155,14 @@ def _run_blocks(arms: Sequence[Arm], order: random.Random, device: str) -> None:
         time.sleep(arm.monitor.settle_seconds)
 
 
-def _run_steps(arms: Sequence[Arm], order: random.Random, device: str) -> None:
+def _run_turns(arms: Sequence[Arm], order: random.Random, device: str) -> None:
     gc.collect()
     steps: list[list[Block]] = [[] for _ in arms]
     for turn in range(PERIOD):
         taking_part = [i for i, arm in enumerate(arms) if turn < arm.monitor.steps_per_block]
         for place in order.sample(taking_part, len(taking_part)):
-            steps[place].append(arms[place].run(1, device))
+            arms[place].train_step()
+            steps[place].append(arms[place].run(TIMED_STEPS, device))
             time.sleep(arms[place].monitor.settle_seconds)
     for arm, own in zip(arms, steps, strict=True):
         arm.blocks.append(Block.joined(own))

@@ -5,7 +5,7 @@ import torch
 from benchmarks.overhead.monitors import OWN, PERIOD, Monitor
 from benchmarks.overhead.peers import PEERS, Peer, find_peers
 from benchmarks.overhead.ratios import overheads
-from benchmarks.overhead.timing import make_arms, run_rounds
+from benchmarks.overhead.timing import Arm, make_arms, run_rounds
 from benchmarks.overhead.workloads import WORKLOADS, loss_of, many_tensors
 
 
@@ -31,16 +31,21 @@ def test_every_monitor_without_a_peer_trains_as_the_bare_step_does(monitor, tmp_
     assert all(torch.equal(*pair) for pair in pairs)
 
 
-def test_a_round_of_steps_in_turn_holds_one_sampling_period_of_every_arm(tmp_path):
-    arms = arms_of((Monitor, *OWN[2:6]), tmp_path)
-    run_rounds(arms, seconds=0.0, seed=0, device="cpu", min_rounds=3)
-    for arm in arms:
-        assert [len(block.steps) for block in arm.blocks] == [arm.monitor.steps_per_block] * 3
-        assert all(block.wall == pytest.approx(sum(block.steps), rel=0.5) for block in arm.blocks)
-    watch = arms[1].monitor.watch
-    watch.flush()
-    sampled, _ = watch.history.measured("act_rms")
-    assert list(sampled) == [0, 10, 20, 30]
+def test_a_round_of_turns_times_every_phase_of_the_sampling_period_equally_often(
+    tmp_path, monkeypatch
+):
+    bare, watched = arms_of((Monitor, OWN[2]), tmp_path)
+    timed, run = [], Arm.run
+
+    def noted(arm, number, device):
+        if arm is watched:
+            timed.extend(range(arm.num_steps, arm.num_steps + number))
+        return run(arm, number, device)
+
+    monkeypatch.setattr(Arm, "run", noted)
+    run_rounds([bare, watched], seconds=0.0, seed=0, device="cpu", min_rounds=1)
+    assert sorted(step % PERIOD for step in timed) == sorted(2 * list(range(PERIOD)))
+    assert len(watched.blocks[0].steps) == len(bare.blocks[0].steps) == 2 * PERIOD
 
 
 def test_every_block_of_a_watched_arm_holds_exactly_one_sampled_step(tmp_path):
