@@ -32,6 +32,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -94,44 +95,72 @@ def safe_attention(
     share("dropout", dropout)
     if soft_cap is not None:
         positive("soft_cap", soft_cap)
-    elif mask is None and key_padding_mask is None and bias is None:
-        return functional.scaled_dot_product_attention(
-            query, key, value, None, dropout, is_causal, scale=scale, enable_gqa=enable_gqa
-        )
+    core = _Core(dropout, scale, soft_cap, enable_gqa)
+    if soft_cap is None and mask is None and key_padding_mask is None and bias is None:
+        return core(query, key, value, None, is_causal=is_causal)
     attend = attended(
         query, key, mask=mask, key_padding_mask=key_padding_mask, is_causal=is_causal, bias=bias
     )
+    if attend is None:
+        return core(query, key, value, None)
     if key_padding_mask is not None:
         padding = padded_keys(key, key_padding_mask)
         key, value = key.masked_fill(padding, 0.0), value.masked_fill(padding, 0.0)
-    sees_nothing = None
-    if attend is not None:
-        sees_nothing = ~attend.any(dim=-1, keepdim=True)
-        query = query.masked_fill(sees_nothing, 0.0)
-    allowed = _allowed(attend, sees_nothing, bias, computing_dtype(query.dtype, query.device))
-    if soft_cap is None:
-        output = functional.scaled_dot_product_attention(
-            query, key, value, allowed, dropout, scale=scale, enable_gqa=enable_gqa
-        )
-    else:
-        if enable_gqa:
+    # such a row sees every key, so that nothing in it is 0 / 0, and is zero before and after
+    sees_nothing = ~attend.any(dim=-1, keepdim=True)
+    allowed = attend | sees_nothing
+    if bias is not None:
+        fitting = _fitting(bias, core.dtype_of_logits(query)).masked_fill(sees_nothing, 0.0)
+        allowed = fitting.masked_fill(~(attend | sees_nothing), -math.inf)
+    output = core(query.masked_fill(sees_nothing, 0.0), key, value, allowed)
+    return output.masked_fill(sees_nothing, 0.0)
+
+
+class _Core(NamedTuple):
+    """Attention under restrictions that leave every row something to see."""
+
+    dropout: float
+    scale: float | None
+    soft_cap: float | None
+    enable_gqa: bool
+
+    def __call__(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        allowed: Tensor | None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        if self.soft_cap is None:
+            return functional.scaled_dot_product_attention(
+                query,
+                key,
+                value,
+                allowed,
+                self.dropout,
+                is_causal,
+                scale=self.scale,
+                enable_gqa=self.enable_gqa,
+            )
+        if self.enable_gqa:
             key, value = _shared(key, query), _shared(value, query)
-        weights = _capped_weights(query, key, allowed, scale, soft_cap)
-        output = functional.dropout(weights, dropout).to(value.dtype) @ value
-    return output if sees_nothing is None else output.masked_fill(sees_nothing, 0.0)
+        weights = _capped_weights(query, key, allowed, self.scale, self.soft_cap)
+        return functional.dropout(weights, self.dropout).to(value.dtype) @ value
+
+    def dtype_of_logits(self, query: Tensor) -> torch.dtype:
+        if self.soft_cap is None:
+            return computing_dtype(query.dtype, query.device)
+        return at_least_float32(query.dtype)
 
 
-def _allowed(
-    attend: Tensor | None, sees_nothing: Tensor | None, bias: Tensor | None, dtype: torch.dtype
-) -> Tensor | None:
-    """What torch takes as mask. A row without any key sees all, and is set to zero afterwards."""
-    if attend is None or sees_nothing is None:
-        return None
-    if bias is None:
-        return attend | sees_nothing
+def _fitting(bias: Tensor, dtype: torch.dtype) -> Tensor:
+    """The bias in `dtype`, its numbers beyond the range at the ends of it instead of infinite."""
+    if bias.dtype == dtype:
+        return bias
     limits = torch.finfo(dtype)
-    fitting = bias.clamp(limits.min, limits.max).to(dtype)
-    return fitting.masked_fill(~attend, -math.inf).masked_fill(sees_nothing, 0.0)
+    wider = bias.to(torch.promote_types(bias.dtype, dtype))
+    return wider.clamp(limits.min, limits.max).to(dtype)
 
 
 def _capped_weights(
