@@ -11,6 +11,7 @@ _HOMES = {
     "cnn": "convolutional",
     "finetune": "finetuning",
     "gan": "adversarial",
+    "mlp": "feed_forward",
     "rl": "reinforcement",
     "rnn": "recurrent",
     "stabilise": "stabilising",
