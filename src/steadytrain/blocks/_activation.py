@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 import torch
@@ -51,6 +51,16 @@ def name_of(activation: Activation) -> str:
     if isinstance(activation, nn.Module):
         return repr(activation).partition("\n")[0]
     return getattr(activation, "__name__", repr(activation))
+
+
+def key_of(activation: Activation) -> Hashable:
+    """Equal for activations that are known to be the same function, to look at each once."""
+    if isinstance(activation, nn.Module):
+        is_plain = type(activation).__module__.startswith("torch.nn.") and not any(
+            True for _ in activation.parameters()
+        )
+        return repr(activation) if is_plain else id(activation)
+    return activation if isinstance(activation, str) else id(activation)
 
 
 def elementwise(activation: Activation) -> Callable[[Tensor], Tensor]:

@@ -21,7 +21,7 @@ A number, whatever the shape of the layer. The activation must act on each eleme
 Computed in float64 on the CPU, from a copy of a module in evaluation mode.
 
 ## Cost
-About 130 evaluations of the activation, once; 260,000 where it has kinks or jumps (milliseconds).
+About 130 evaluations of the activation, once; 66,000 where it has kinks or jumps (milliseconds).
 
 ## Source
 Poole et al. 2016, equation 3 (the variance map); Schoenholz et al. 2017 (its fixed points and the
