@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from steadytrain.core.errors import UsageError
+from steadytrain.optim import in_float32
 from steadytrain.optim.precision import MIN_SCALE, LossScale, autocast, scaler_for
 
 CPU = torch.device("cpu")
@@ -54,12 +56,84 @@ def test_says_whether_the_optimizer_moved(grad, moves):
 
 
 def test_says_so_at_the_floor_too():
-    scale = LossScale(torch.amp.GradScaler("cpu", init_scale=MIN_SCALE))
+    said = []
+    scale = LossScale(torch.amp.GradScaler("cpu", init_scale=MIN_SCALE), on_floor=said.append)
     scale.scale(torch.tensor(1.0))
     for _ in range(300):
         _, optimizer = one_parameter(float("nan"))
         assert not scale.step(optimizer)
     assert scale.scaler.get_scale() == MIN_SCALE
+    assert scale.num_floor_skips == 300
+    assert len(said) == 1
     parameter, optimizer = one_parameter(MIN_SCALE)
     assert scale.step(optimizer)
     assert parameter.item() == 0.0
+    assert scale.num_floor_skips == 0
+
+
+def test_a_loss_scale_that_only_falls_does_not_end_in_zero_and_nan_weights():
+    scaler = torch.amp.GradScaler("cpu")
+    scale = LossScale(scaler, on_floor=lambda message: None)
+    scale.scale(torch.tensor(1.0))
+    for _ in range(200):
+        scale.step(one_parameter(float("inf"))[1])
+    parameter, optimizer = one_parameter(MIN_SCALE)
+    assert scale.step(optimizer)
+    assert torch.isfinite(parameter).all()
+
+
+def test_warns_at_the_floor_unless_told_otherwise():
+    scale = LossScale(torch.amp.GradScaler("cpu", init_scale=MIN_SCALE))
+    scale.scale(torch.tensor(1.0))
+    with pytest.warns(RuntimeWarning, match=r"floor of 0.03125 .* not finite at any scale"):
+        scale.step(one_parameter(float("nan"))[1])
+
+
+def test_a_skip_above_the_floor_is_ordinary():
+    scale = LossScale(torch.amp.GradScaler("cpu", init_scale=4 * MIN_SCALE))
+    scale.scale(torch.tensor(1.0))
+    assert not scale.step(one_parameter(float("nan"))[1])
+    assert scale.num_floor_skips == 0
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])
+def test_refuses_a_floor_that_is_none(wrong):
+    with pytest.raises(UsageError, match="min_scale"):
+        LossScale(None, min_scale=wrong)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_refuses_a_device_where_autocast_would_fail(precision):
+    with pytest.raises(UsageError, match="no autocast"):
+        scaler_for(precision, torch.device("meta"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_refuses_a_device_where_autocast_switches_itself_off():
+    with pytest.raises(UsageError, match="fp16 was asked for on cuda"):
+        scaler_for("fp16", torch.device("cuda"))
+
+
+def test_refuses_fp16_on_a_gpu_without_half_arithmetic(monkeypatch):
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (5, 0))
+    with pytest.raises(UsageError, match="no autocast"):
+        scaler_for("fp16", torch.device("cuda"))
+
+
+def test_an_island_is_exact_where_autocast_would_round():
+    values = torch.tensor([[1.0, 1.001]])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        island = in_float32(torch.matmul)(values, values.T)
+        rounded = values @ values.T
+    assert island.item() == pytest.approx(2.002001)
+    assert rounded.item() != pytest.approx(2.002001, abs=1e-4)
+
+
+def test_an_island_widens_what_it_is_given_by_name_and_nothing_else():
+    def function(index, *, value):
+        return index.dtype, value.dtype, torch.is_autocast_enabled("cpu")
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = in_float32(function)(torch.tensor(1), value=torch.ones(1, dtype=torch.half))
+    assert found == (torch.int64, torch.float32, False)
