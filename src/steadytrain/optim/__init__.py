@@ -21,6 +21,8 @@ _HOMES = {
     "clip_grad_value_": "clipping",
     "cosine_restarts": "warm_restarts",
     "in_float32": "float32_island",
+    "lost_updates": "low_precision",
+    "low_precision_adamw": "low_precision",
     "lr_range_test": "range_test",
     "one_cycle": "single_cycle",
     "parameter_groups": "groups",
