@@ -1,9 +1,10 @@
-"""Run the lab's cookbook and write its tables to `results/`.
+"""Run an experiment of the lab and write its tables to `results/`.
 
-    python benchmarks/cookbook.py
-    python benchmarks/cookbook.py --data DIR --jobs 2
+    python benchmarks/lab.py init
+    python benchmarks/lab.py cookbook --data DIR --jobs 2
 
-The file is named after the data set: `cookbook_digits.md`, `cookbook_mnist.md`.
+The file is named after the experiment; the cookbook's after its data set too: `init.md`,
+`cookbook_digits.md`, `cookbook_mnist.md`.
 """
 
 import argparse
@@ -27,14 +28,18 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder of IDX files; the digits if left out")
+    parser.add_argument("name", help="the experiment, as `steadytrain lab` lists it")
+    parser.add_argument(
+        "--data", type=Path, help="folder of data files; the embedded data if left out"
+    )
     parser.add_argument("--epochs", type=float)
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/cookbook"))
+    parser.add_argument("--out", type=Path, help="folder of the run; runs/benchmarks/NAME")
     parser.add_argument("--quick", action="store_true", help="a small size, to try the script")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
+    options.out = options.out or Path("runs/benchmarks") / options.name
     settings = LabSettings(
         out=options.out,
         data=options.data,
@@ -44,11 +49,11 @@ def main() -> None:
         quick=options.quick,
     )
     start = time.perf_counter()
-    result = find_experiment("cookbook").run(settings, report_progress)
+    result = find_experiment(options.name).run(settings, report_progress)
     minutes = (time.perf_counter() - start) / 60, cpu_seconds() / 60
     write_experiment(options.out, result.experiment)
     options.results.mkdir(parents=True, exist_ok=True)
-    path = options.results / f"cookbook_{file_name(load(options.data).name)}.md"
+    path = options.results / f"{file_name(options)}.md"
     path.write_text(page(result.experiment, minutes, command(options)), encoding="utf-8")
     print(f"{path} after {minutes[0]:.1f} minutes")
 
@@ -65,12 +70,15 @@ def cpu_seconds() -> float:
     return sum(part.ru_utime + part.ru_stime for part in (own, children))
 
 
-def file_name(data_name: str) -> str:
-    return data_name.lower().replace("-", "_")
+def file_name(options: argparse.Namespace) -> str:
+    name = options.name.replace("-", "_")
+    if name == "cookbook":
+        name += "_" + load(options.data).name.lower().replace("-", "_")
+    return name
 
 
 def command(options: argparse.Namespace) -> str:
-    parts = ["python benchmarks/cookbook.py"]
+    parts = [f"python benchmarks/lab.py {options.name}"]
     parts += ["--data DIR"] if options.data else []
     parts += [
         f"--{name} {v:g}" for name in ("epochs", "seeds", "jobs") if (v := vars(options)[name])
