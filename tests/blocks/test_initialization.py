@@ -324,6 +324,22 @@ def test_the_choice_is_printed_with_its_reason(capsys):
     assert "GELU" in text
 
 
+def test_a_forward_that_writes_to_its_module_is_read_without_a_trace():
+    class Writing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.calls, self.last = nn.Linear(4, 4), 0, None
+
+        def forward(self, x):
+            self.calls += 1
+            self.last = torch.relu(self.layer(x))
+            return self.last
+
+    choice = choice_of(model := Writing())
+    assert choice.facts.activations == ("relu",)
+    assert (model.calls, model.last) == (0, None)
+
+
 def test_choosing_changes_nothing():
     model = plain(4, 8, nn.ReLU())
     before = [one.clone() for one in model.parameters()]

@@ -6,6 +6,7 @@ that cannot be traced is read in the order of registration, with the activations
 
 from __future__ import annotations
 
+import copy
 import operator
 import warnings
 from collections import Counter
@@ -154,13 +155,19 @@ def flow_of(model: nn.Module) -> Flow:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            graph = _Tracer().trace(model)
+            graph = _Tracer().trace(_shadow(model))
     except Exception:  # any forward may refuse symbols: then registration tells the order
         return Flow(layers=_by_registration(model), is_traced=False)
     layers = _by_execution(model, graph)
     if not layers and any(True for _ in _leaves(model)):
         return Flow(layers=_by_registration(model), is_traced=False)
     return Flow(layers=layers, is_traced=True)
+
+
+def _shadow(model: nn.Module) -> nn.Module:
+    """A copy with the same tensors, to which a forward that writes to its module may write."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
 
 
 class _Tracer(fx.Tracer):
