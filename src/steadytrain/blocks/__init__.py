@@ -25,7 +25,7 @@ _HOMES = {
     "StochasticDepth": "drop_path",
     "WeightStandardizedConv2d": "weight_standardization",
     "combine_masks": "attention",
-    "coordinate_check": "maximal_update",
+    "coordinate_check": "coordinates",
     "deepnorm_constants": "deep_norm",
     "gain_for": "gains",
     "gradient_penalty": "critic_penalty",
