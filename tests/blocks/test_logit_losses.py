@@ -103,6 +103,25 @@ def test_a_padded_position_may_hold_nan():
     assert logits.grad.isfinite().all()
 
 
+def test_gradients_of_any_order_are_those_of_the_formula():
+    logits = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    mask, weights = torch.tensor([True, False, True, True]), torch.tensor([1.0, 2.0, 0.0, 0.5])
+
+    def masked(logits):
+        return z_loss(logits, 1.0, mask, weights)
+
+    assert torch.autograd.gradcheck(masked, logits)
+    assert torch.autograd.gradgradcheck(masked, logits)
+
+
+def test_gradients_per_sample_by_vmap():
+    logits, mask = torch.randn(3, 4, 5), torch.rand(3, 4) > 0.3
+    slopes = torch.func.vmap(torch.func.grad(lambda x, kept: z_loss(x, 1.0, kept)))(logits, mask)
+    alone = logits[1].clone().requires_grad_()
+    z_loss(alone, 1.0, mask[1]).backward()
+    torch.testing.assert_close(slopes[1], alone.grad)
+
+
 def test_a_position_that_counts_shows_its_nan():
     logits = torch.randn(4, 5)
     logits[1] = math.nan
@@ -190,6 +209,10 @@ def test_casting_the_model_leaves_the_islands_weights_exact():
     assert model[0].weight.dtype == torch.bfloat16
     assert torch.equal(model[1].inner.weight, torch.full((4,), 1.001))
     assert model(torch.randn(2, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_a_half_precision_module_is_raised_when_it_comes_into_an_island():
+    assert Float32Island(nn.LayerNorm(4).half()).inner.weight.dtype == torch.float32
 
 
 def test_an_island_in_double_precision_stays_double():

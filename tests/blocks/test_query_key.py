@@ -162,6 +162,7 @@ def measured(query, key, x, num_heads, kv_heads):
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
 @torch.no_grad()
 def test_after_the_clip_no_head_exceeds_the_threshold(kv_heads, balance):
+    torch.manual_seed(0)
     x = torch.randn(2, 6, 10)
     query, key = nn.Linear(10, 32), nn.Linear(10, 8 * kv_heads)
     query.weight[8:24] *= 30
@@ -249,6 +250,7 @@ def test_the_largest_singular_value_is_the_gain_before_any_step(layer):
 
 
 def test_the_singular_value_is_followed_while_training():
+    torch.manual_seed(0)
     layer = sigma_reparam(nn.Linear(20, 20))
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.3)
     for _ in range(60):

@@ -9,7 +9,8 @@
 ## Dtype
     Within: float32, or float64 where that is given, with autocast off. Out of it: the input's
     dtype, or with `output="float32"` what the inside computes. The wrapped parameters stay
-    float32 when the model around them is cast to a half-precision dtype.
+    float32 when the model around them is cast to a half-precision dtype. FSDP's mixed precision
+    casts them all the same: shard an island by itself, without a policy.
 
 ## Cost
     One copy of every half-precision input and output, and twice the memory of what is stored
@@ -71,8 +72,8 @@ class Float32Island(nn.Module):
             raise UsageError(f"{msg}: 'input' casts back, 'float32' does not.")
         self.inner = inner
         self.output = output
-        if isinstance(inner, nn.Module):
-            inner.to(torch.float32) if _has_half(inner) else None
+        # raises what is in half precision already
+        self._apply(lambda tensor: tensor)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         first = next(_floating((args, kwargs)), None)
@@ -125,10 +126,6 @@ def _floating(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, tuple | list | dict):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _floating(part)
-
-
-def _has_half(module: nn.Module) -> bool:
-    return any(at_least_float32(tensor.dtype) != tensor.dtype for tensor in module.parameters())
 
 
 TECHNIQUE = technique(

@@ -11,8 +11,8 @@
     logsumexp of 256 overflows float16.
 
 ## Cost
-    One pass over the logits, as cross-entropy; half-precision logits are copied to float32, and
-    with a mask the logits are read once more. No synchronisation.
+    One logsumexp and its slopes, with a mask or without; half-precision logits are copied to
+    float32. No synchronisation.
 
 ## Source
     Chowdhery et al. 2022, "PaLM", section 5: weight 1e-4. For the logits of a router, Zoph et
@@ -26,6 +26,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -76,13 +77,37 @@ def z_loss(
     if counts is None:
         squares = wide.logsumexp(dim=-1).square()
         return weight * (squares.sum() / _positive(num_tokens, squares.numel()))
-    # filled before the exponential: zero times the slope of a NaN is NaN
-    kept = wide.masked_fill((counts == 0).unsqueeze(-1), 0.0)
     counts = counts.to(wide.dtype)
-    total = (counts * kept.logsumexp(dim=-1).square()).sum()
+    normalizers = cast("Tensor", _NormalizersThatCount.apply(wide, counts == 0))
+    total = (counts * normalizers.square()).sum()
     if num_tokens is not None:
         return weight * (total / num_tokens)
     return weight * (total / torch.where(counts.sum() > 0, counts.sum(), 1.0))
+
+
+class _NormalizersThatCount(torch.autograd.Function):
+    """logsumexp, zero with zero slopes where a position is dropped, whatever its logits are.
+
+    Zero times the slope of a NaN is NaN, and a copy of the logits without the dropped ones would
+    take as much memory again.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(logits: Tensor, dropped: Tensor) -> Tensor:
+        return logits.logsumexp(dim=-1).masked_fill(dropped, 0.0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], output, inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        logits, normalizers, dropped = ctx.saved_tensors
+        probabilities = (logits - normalizers.unsqueeze(-1)).exp_()
+        slopes = grads[0].unsqueeze(-1) * probabilities
+        return slopes.masked_fill_(dropped.unsqueeze(-1), 0.0), None
 
 
 def _counts(logits: Tensor, mask: Tensor | None, weights: Tensor | None) -> Tensor | None:
