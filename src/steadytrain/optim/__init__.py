@@ -9,6 +9,7 @@ _HOMES = {
     "ClipVerdict": "robust_clipping",
     "LossScale": "precision",
     "PercentileClip": "percentile_clipping",
+    "RangeTest": "range_test",
     "RobustClip": "robust_clipping",
     "Schedule": "schedules",
     "UpdateClip": "update_clipping",
