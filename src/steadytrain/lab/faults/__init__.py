@@ -1,0 +1,1 @@
+"""One file per fault: a root cause planted in a healthy program."""
