@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Folder of IDX files, such as MNIST.  [default: the embedded digits]",
+    help="Folder of data: MNIST's IDX files, or a text as input.txt.  [default: the embedded data]",
 )
 @click.option(
     "--out",

@@ -36,7 +36,7 @@ class LabSettings:
     out: Path
     """Folder for the result and the watched runs; made if missing."""
     data: Path | None = None
-    """Folder of IDX files; the embedded digits if None."""
+    """Folder of data files: IDX files, or a text as `input.txt`; the embedded data if None."""
     seeds: int | None = None
     """Seeds per configuration; the experiment's own choice if None."""
     epochs: float | None = None
