@@ -23,8 +23,7 @@ One widened copy of each half-precision argument.
 
 ## Source
 
-Micikevicius et al. 2018 (Mixed Precision Training), section 3.3; the final logits: Chowdhery et al.
-2022 (PaLM), section 5.
+Micikevicius et al. 2018 (Mixed Precision Training), section 3.3.
 
 ## Helps against
 

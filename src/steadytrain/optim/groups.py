@@ -29,8 +29,8 @@ One walk over the modules, when training is set up.
 
 ## Source
 
-The roles: Loshchilov & Hutter 2019 leave the question open; exempting biases and norms: Goyal et
-al. 2017, section 2 and He et al. 2019 (Bag of Tricks), section 3.1. Asserting that every parameter
+The roles: Loshchilov & Hutter 2019 leave the question open; exempting biases and norms: Jia
+et al. 2018; He et al. 2019 (Bag of Tricks), section 3.1. Asserting that every parameter
 is in exactly one group: OLMo (Groeneveld et al. 2024).
 
 ## Helps against

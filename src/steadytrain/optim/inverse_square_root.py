@@ -24,7 +24,7 @@ Arithmetic on the host, under a microsecond per step and group.
 ## Source
 
 Vaswani et al. 2017, section 5.3 (s = W + 1 is their 1 / sqrt(t)); the cool-down: Zhai et al. 2022
-(Scaling Vision Transformers), section 3.5. A fifth of the run, as in `warmup_stable_decay`.
+(Scaling Vision Transformers). A fifth of the run, as in `warmup_stable_decay`.
 
 ## Helps against
 

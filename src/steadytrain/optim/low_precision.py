@@ -28,7 +28,7 @@ per parameter in its dtype. Stochastic: random bits, no memory.
 
 ## Source
 
-Zamirai et al. 2021 (Revisiting BFloat16 Training), section 4; the optimizers are those of optimi
+Zamirai et al. 2021 (Revisiting BFloat16 Training); the optimizers are those of optimi
 (`kahan_sum`) and torchao (`bf16_stochastic_round`).
 
 ## Helps against
