@@ -64,7 +64,9 @@ def test_he_under_silu_decays_by_orders_of_magnitude():
 
 @pytest.mark.parametrize("scheme", ["kaiming", "lecun", "xavier"])
 def test_variances_are_those_of_the_formula(scheme):
-    model = nn.Sequential(nn.Linear(300, 500), nn.ReLU(), nn.Linear(500, 300), nn.ReLU())
+    model = nn.Sequential(
+        nn.Linear(300, 500), nn.ReLU(), nn.Linear(500, 300), nn.ReLU(), nn.Linear(300, 2)
+    )
     quietly(model, scheme)
     expected = {"kaiming": 2 / 500, "lecun": 1 / 500, "xavier": 2 * 2 / 800}[scheme]
     assert model[2].weight.var().item() == pytest.approx(expected, rel=0.02)
@@ -72,20 +74,38 @@ def test_variances_are_those_of_the_formula(scheme):
 
 
 def test_the_gain_is_that_of_the_activation_the_input_came_through():
-    model = nn.Sequential(nn.Linear(400, 400), nn.SiLU(), nn.Linear(400, 400), nn.SiLU())
+    model = plain(2, 400, nn.SiLU())
     quietly(model, "kaiming")
     stds = [model[place].weight.std().item() * 20 for place in (0, 2)]
     assert stds == pytest.approx([1.0, gain_for("silu")], rel=0.02)
+
+
+def test_every_head_begins_with_gain_one_and_a_residual_branch_does_not():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(400, 400), nn.Linear(400, 400)
+            self.policy, self.value = nn.Linear(400, 400), nn.Linear(400, 400)
+
+        def forward(self, x):
+            hidden = torch.relu(x + self.b(torch.relu(self.a(x))))
+            return self.policy(hidden).log_softmax(-1), self.value(hidden)
+
+    model = Net()
+    quietly(model, "kaiming")
+    stds = [one.weight.std().item() * 20 for one in (model.b, model.policy, model.value)]
+    assert stds == pytest.approx([2**0.5, 1, 1], rel=0.02)
 
 
 def test_an_activation_called_as_a_function_is_seen():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.a, self.b = nn.Linear(400, 400), nn.Linear(400, 400)
+            self.a, self.b, self.c = (nn.Linear(400, 400) for _ in range(3))
 
         def forward(self, x):
-            return functional.leaky_relu(self.b(functional.leaky_relu(self.a(x), 0.5)), 0.5)
+            x = functional.leaky_relu(self.a(x), 0.5)
+            return self.c(functional.leaky_relu(self.b(x), negative_slope=0.5))
 
     model = Net()
     quietly(model, "kaiming")

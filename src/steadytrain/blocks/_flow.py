@@ -1,6 +1,6 @@
 """What stands before and after each weight of a model: which activation, which norm.
 
-The model's `forward` is traced symbolically: no number is computed and nothing is drawn. A model
+The `forward` of a copy is traced symbolically: no number is computed and nothing is drawn. A model
 that cannot be traced is read in the order of registration, with the activations its code names.
 """
 
@@ -10,7 +10,7 @@ import copy
 import operator
 import warnings
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
@@ -18,12 +18,10 @@ from typing import Final
 import torch
 from torch import Tensor, fx, nn
 
-from steadytrain.blocks._activation import NAMED, Activation, elementwise, is_identity, key_of
+from steadytrain.blocks._activation import NAMED, Activation
 from steadytrain.blocks._code import operations
-from steadytrain.blocks._matrices import Matrix, matrices
-from steadytrain.blocks._weights import is_norm
-from steadytrain.blocks.gains import gain_for
-from steadytrain.core.errors import UsageError
+from steadytrain.blocks._layers import Layer, Reader, Signal
+from steadytrain.blocks._matrices import matrices
 
 _SUMS: Final = {operator.add, operator.iadd, torch.add, "add", "add_"}
 _LINEAR: Final = {"flatten", "view", "reshape", "contiguous", "clone", "dropout", "avg_pool1d",
@@ -33,27 +31,6 @@ _LINEAR: Final = {"flatten", "view", "reshape", "contiguous", "clone", "dropout"
 _MOVES: Final = {"max_pool1d", "max_pool2d", "max_pool3d", "permute", "transpose", "squeeze",
                  "unsqueeze", "interpolate", "mean"}  # fmt: skip
 """Functions and methods behind which the numbers are still those of the activation."""
-_POOLS: Final = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.Upsample)
-_AVERAGES: Final = (nn.Flatten, nn.Unflatten, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d,
-                    nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d,
-                    nn.modules.dropout._DropoutNd, nn.Identity)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Layer:
-    """A module with weights and what its signal goes through on both sides."""
-
-    path: str
-    module: nn.Module
-    matrices: tuple[Matrix, ...]
-    before: Activation | None = None
-    """The last activation its input went through, unless a norm or a sum came after that."""
-    after: Activation | None = None
-    """The first activation its output goes through."""
-    is_normed: bool = False
-    """Whether a norm stands between it and that activation."""
-    feeder: str | None = None
-    """The one layer whose output is its input through an activation and nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,86 +45,6 @@ class Flow:
     def activations(self) -> list[Activation]:
         """What follows the layers, one per layer that something follows."""
         return [layer.after for layer in self.layers if layer.after is not None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Signal:
-    """What is known of a value on its way."""
-
-    source: str | None = None
-    activation: Activation | None = None
-    is_normed: bool = False
-    is_direct: bool = False
-    """Whether since its source it went through nothing but one activation."""
-
-
-class _Reader:
-    """Collects layers while the operations of a model go by."""
-
-    def __init__(self) -> None:
-        self.layers: dict[str, Layer] = {}
-        self._calls: Counter[str] = Counter()
-        self._kinds: dict[Hashable, str] = {}
-
-    def module(self, path: str, module: nn.Module, signal: _Signal) -> _Signal:
-        found = tuple(matrices(path, module))
-        if found:
-            return self._layer(path, module, found, signal)
-        if is_norm(module):
-            return replace(signal, activation=None, is_normed=True, is_direct=False)
-        if isinstance(module, _AVERAGES):
-            return signal
-        if isinstance(module, _POOLS):
-            return replace(signal, is_direct=False)
-        return self.activation(module, signal)
-
-    def activation(self, activation: Activation, signal: _Signal) -> _Signal:
-        """The signal behind what may be an activation; behind anything else, an unknown one."""
-        kind = self._kind(activation)
-        if kind != "activation":
-            return signal if kind == "identity" else _Signal()
-        layer = self.layers.get(signal.source or "")
-        if layer is not None and layer.after is None and signal.activation is None:
-            self.layers[layer.path] = replace(
-                layer, after=activation, is_normed=layer.is_normed or signal.is_normed
-            )
-        is_first = signal.activation is None
-        return replace(
-            signal, activation=activation, is_direct=signal.is_direct and is_first, is_normed=False
-        )
-
-    def _kind(self, activation: Activation) -> str:
-        """`activation`, `identity`, or `other` for what has no gain."""
-        key = key_of(activation)
-        if key not in self._kinds:
-            try:
-                gain_for(activation)
-                identical = is_identity(elementwise(activation))
-                self._kinds[key] = "identity" if identical else "activation"
-            except UsageError:
-                self._kinds[key] = "other"
-        return self._kinds[key]
-
-    def _layer(
-        self, path: str, module: nn.Module, found: tuple[Matrix, ...], signal: _Signal
-    ) -> _Signal:
-        self._calls[path] += 1
-        feeder = signal.source if signal.is_direct and signal.activation is not None else None
-        if self._calls[path] == 1:
-            self.layers[path] = Layer(
-                path=path, module=module, matrices=found, before=signal.activation, feeder=feeder
-            )
-        else:
-            self.layers[path] = replace(self.layers[path], feeder=None)
-        once = self._calls[path] == 1
-        return _Signal(source=path, is_direct=once)
-
-    def finished(self) -> tuple[Layer, ...]:
-        """The layers; one that is called more than once feeds nobody."""
-        return tuple(
-            replace(layer, feeder=None) if self._calls[layer.feeder or ""] > 1 else layer
-            for layer in self.layers.values()
-        )
 
 
 def flow_of(model: nn.Module) -> Flow:
@@ -180,30 +77,48 @@ class _Tracer(fx.Tracer):
 
 
 def _by_execution(model: nn.Module, graph: fx.Graph) -> tuple[Layer, ...]:
-    reader = _Reader()
-    signals: dict[fx.Node, _Signal] = {}
+    reader = Reader()
+    signals: dict[fx.Node, Signal] = {}
     for node in graph.nodes:
         inputs = [one for one in node.all_input_nodes if one in signals]
-        signal = signals[inputs[0]] if inputs else _Signal()
+        signal = signals[inputs[0]] if inputs else Signal()
         if inputs and len(inputs[0].users) > 1:
             signal = replace(signal, is_direct=False)
         signals[node] = _after(model, node, signal, reader)
-    return reader.finished()
+    return reader.finished(_outputs(graph, reader.layers))
 
 
-def _after(model: nn.Module, node: fx.Node, signal: _Signal, reader: _Reader) -> _Signal:
+def _outputs(graph: fx.Graph, layers: Container[str]) -> set[str]:
+    """Paths of layers from which the way leads to the end without another layer or a sum."""
+    leads_on: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        if any(user in leads_on or _is_stop(user, layers) for user in node.users):
+            leads_on.add(node)
+    return {
+        str(node.target)
+        for node in graph.nodes
+        if node.op == "call_module" and str(node.target) in layers and node not in leads_on
+    }
+
+
+def _is_stop(node: fx.Node, layers: Container[str]) -> bool:
+    is_layer = node.op == "call_module" and str(node.target) in layers
+    return is_layer or (node.target in _SUMS and len(node.all_input_nodes) > 1)
+
+
+def _after(model: nn.Module, node: fx.Node, signal: Signal, reader: Reader) -> Signal:
     if node.op == "call_module":
         return _through(str(node.target), model.get_submodule(str(node.target)), signal, reader)
     if node.op not in ("call_function", "call_method"):
-        return _Signal()
+        return Signal()
     name = str(getattr(node.target, "__name__", node.target)).rstrip("_")
     if node.target in _SUMS or len(node.all_input_nodes) > 1:
-        return _Signal() if name not in _LINEAR else signal
+        return Signal() if name not in _LINEAR else signal
     if name in NAMED:
         return reader.activation(_functional(name, node), signal)
     if name in _MOVES:
         return replace(signal, is_direct=False)
-    return signal if name in _LINEAR else _Signal()
+    return signal if name in _LINEAR else Signal()
 
 
 def _functional(name: str, node: fx.Node) -> Activation:
@@ -225,21 +140,21 @@ def _with_constants(
     return bound
 
 
-def _through(path: str, module: nn.Module, signal: _Signal, reader: _Reader) -> _Signal:
+def _through(path: str, module: nn.Module, signal: Signal, reader: Reader) -> Signal:
     """The signal behind a module; torch's own blocks are read part by part."""
     if not any(True for _ in module.children()):
         return reader.module(path, module, signal)
-    signal = _Signal()
+    signal = Signal()
     for name, part in _leaves(module, path):
         signal = reader.module(name, part, replace(signal, is_direct=False))
-    return _Signal()
+    return Signal()
 
 
 def _by_registration(model: nn.Module) -> tuple[Layer, ...]:
-    reader, signal = _Reader(), _Signal()
+    reader, signal = Reader(), Signal()
     for path, module in _leaves(model):
         signal = reader.module(path, module, replace(signal, is_direct=False))
-    layers = reader.finished()
+    layers = reader.finished(list(reader.layers)[-1:])
     named = _named_in_code(model)
     if any(layer.after for layer in layers) or named is None:
         return layers

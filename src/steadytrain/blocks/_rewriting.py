@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from steadytrain.blocks._changes import Change
-from steadytrain.blocks._flow import Flow, Layer, flow_of
+from steadytrain.blocks._flow import Flow, flow_of
+from steadytrain.blocks._layers import Layer
 from steadytrain.blocks._matrices import join
 from steadytrain.blocks._weights import (
     EMBEDDINGS,

@@ -36,24 +36,20 @@ Hanin & Rolnick 2018 (spread over seeds). The order of the rule is this library'
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 from torch import nn
 
 from steadytrain.blocks._changes import Change, Scheme
 from steadytrain.blocks._facts import Facts, facts_of
+from steadytrain.blocks._init_rule import chosen, notes
 from steadytrain.blocks._weights import check_materialized
 from steadytrain.core.discovery import modules
 from steadytrain.core.errors import UnknownNameError, UsageError
 from steadytrain.core.technique import Sample, technique
-
-FACTOR: Final = 2.0
-"""Change of signal or gradient, from end to end, that counts as harmless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +92,8 @@ def init_for(model: nn.Module, *, verbose: bool = True) -> InitChoice:
     if not facts.num_layers:
         msg = f"{type(model).__name__} has no linear layer, convolution or recurrent cell"
         raise UsageError(f"{msg}: there is nothing to initialise. Pass the whole model.")
-    name, why = next(choice for rule in _RULES if (choice := rule(facts)) is not None)
-    choice = InitChoice(name=name, why=why, facts=facts, notes=tuple(_notes(facts, name)))
+    name, why = chosen(facts)
+    choice = InitChoice(name=name, why=why, facts=facts, notes=tuple(notes(facts, name)))
     if verbose:
         print(choice)
     return choice
@@ -128,7 +124,7 @@ def initialize(
         >>> _ = initialize(model, "xavier", seed=0)
         initialisation: xavier
           0: uniform, +-0.289, bias 0 (its input came through no activation, and SiLU() has a scale, gain 1)
-          2: uniform, +-0.302, bias 0 (no activation follows, gain 1)
+          2: uniform, +-0.302, bias 0 (it gives the output, gain 1)
     """
     check_materialized(model)
     known = known_schemes()
@@ -150,68 +146,6 @@ def known_schemes() -> dict[str, Scheme]:
     for module in modules("steadytrain.blocks"):
         found |= getattr(module, "SCHEMES", {})
     return dict(sorted(found.items()))
-
-
-def _attending(facts: Facts) -> tuple[str, str] | None:
-    if facts.attends:
-        return "transformer", "it attends, so it is a transformer or close to one"
-    return None
-
-
-def _recurrent(facts: Facts) -> tuple[str, str] | None:
-    if facts.is_recurrent:
-        return "orthogonal", "a recurrent matrix is applied at every time step"
-    return None
-
-
-def _residual_without_norm(facts: Facts) -> tuple[str, str] | None:
-    if facts.num_sums and not facts.num_norms:
-        why = f"{facts.num_sums} additions to a residual stream, and no norm to bound the sum"
-        return "fixup", why
-    return None
-
-
-def _normed(facts: Facts) -> tuple[str, str] | None:
-    if facts.num_norms:
-        return "kaiming", "norms rescale what the layers give, whatever their scale"
-    return None
-
-
-def _shallow(facts: Facts) -> tuple[str, str] | None:
-    limit = math.log(FACTOR)
-    steady = facts.gradient_change > 0 and abs(math.log(facts.gradient_change)) <= limit
-    if steady and facts.seed_spread <= limit:
-        return "kaiming", "a plain stack, shallow enough for the exact gain of its activations"
-    return None
-
-
-def _deep(facts: Facts) -> tuple[str, str]:
-    why = (
-        f"a deep plain stack: with the exact gain its gradients change by a factor of "
-        f"{facts.gradient_change:.2g} and seeds differ by {math.exp(facts.seed_spread):.2g}"
-    )
-    if 2 * facts.num_mirrorable >= facts.num_layers:
-        return "mirrored", why
-    return "orthogonal", why
-
-
-_RULES: Final[tuple[Callable[[Facts], tuple[str, str] | None], ...]] = (
-    _attending,
-    _recurrent,
-    _residual_without_norm,
-    _normed,
-    _shallow,
-    _deep,
-)
-
-
-def _notes(facts: Facts, name: str) -> Iterator[str]:
-    if not facts.is_traced:
-        yield "its forward cannot be traced: layers were read in the order of registration"
-    if not facts.activations and facts.num_layers > 1 and name not in ("transformer", "fixup"):
-        yield "no activation was seen: gains are 1"
-    if name == "orthogonal" and not facts.is_recurrent:
-        yield "lsuv(model, batch) afterwards fits each layer to real data"
 
 
 def _lines(changes: Iterable[Change]) -> Iterator[str]:

@@ -59,7 +59,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from steadytrain.blocks._activation import Activation, elementwise, key_of, name_of
 from steadytrain.blocks._changes import Change, Scheme
-from steadytrain.blocks._flow import Flow, Layer, flow_of
+from steadytrain.blocks._flow import Flow, flow_of
+from steadytrain.blocks._layers import Layer
 from steadytrain.blocks._rewriting import rewrite
 from steadytrain.blocks._weights import check_materialized
 from steadytrain.blocks.gains import gain_for, gradient_factor

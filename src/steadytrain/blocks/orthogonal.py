@@ -44,7 +44,7 @@ import torch
 from torch import Tensor, nn
 
 from steadytrain.blocks._changes import Change, Scheme
-from steadytrain.blocks._flow import Layer
+from steadytrain.blocks._layers import Layer
 from steadytrain.blocks._matrices import Matrix
 from steadytrain.blocks._rewriting import rewrite
 from steadytrain.blocks.variance_scaling import gain_at

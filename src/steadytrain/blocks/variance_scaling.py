@@ -9,8 +9,8 @@
 normal for `kaiming` and `lecun`, uniform for `xavier`; biases are zero. The gain is `gain_for` of
 the activation that the weight's input came through. The first layer's input came through none: it
 takes the gain of the activation that follows where that is scale-free (ReLU: the customary
-sqrt(2)), and 1 otherwise, because GELU or tanh would be moved off their operating point. The last
-layer has gain 1.
+sqrt(2)), and 1 otherwise, because GELU or tanh would be moved off their operating point. A layer
+that gives the model's output has gain 1.
 
 Fans are those of what is computed. A grouped convolution sums over its own group only; a
 transposed one reads its second dimension; attention stacks three matrices and an LSTM four into
@@ -52,7 +52,7 @@ from torch import nn
 
 from steadytrain.blocks._activation import elementwise, is_scale_free, name_of
 from steadytrain.blocks._changes import Change, Scheme
-from steadytrain.blocks._flow import Layer
+from steadytrain.blocks._layers import Layer
 from steadytrain.blocks._matrices import Matrix
 from steadytrain.blocks._rewriting import rewrite
 from steadytrain.blocks.gains import gain_for
@@ -64,10 +64,12 @@ Variance = Callable[[Matrix, float], float]
 
 def gain_at(layer: Layer) -> tuple[float, str]:
     """The gain of a layer by what stands around it, and why."""
-    if layer.after is None:
-        return 1.0, "no activation follows"
+    if layer.is_output:
+        return 1.0, "it gives the output"
     if layer.before is not None:
         return gain_for(layer.before), f"its input came through {name_of(layer.before)}"
+    if layer.after is None:
+        return 1.0, "there is no activation around it"
     if is_scale_free(elementwise(layer.after)):
         return gain_for(layer.after), f"{name_of(layer.after)} follows"
     return 1.0, f"its input came through no activation, and {name_of(layer.after)} has a scale"
