@@ -62,6 +62,10 @@ def test_rms_norm_keeps_the_dtype_under_autocast_and_stays_on_the_fast_path():
     torch.testing.assert_close(y.float(), norm(x.float()), rtol=2e-2, atol=1e-2)
 
 
+def test_rms_norm_tells_shapes_without_data():
+    assert RMSNorm(8, device="meta")(torch.empty(3, 8, device="meta")).shape == (3, 8)
+
+
 NORMS = {
     "rms": lambda n: RMSNorm(n),
     "scale": lambda n: ScaleNorm(n),
@@ -81,6 +85,17 @@ def test_float16_statistics_do_not_overflow(name):
     wide = norm(x.half().float())
     half = norm.half()(x.half())
     torch.testing.assert_close(half.float(), wide, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_statistics_are_wide_under_autocast(name):
+    """In bfloat16, numbers around 100 are half a unit apart, and a sum of them soon eight."""
+    torch.manual_seed(0)
+    x = (100 + torch.randn(32, 512)).bfloat16()
+    norm = NORMS[name](512)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        narrow = norm(x)
+    torch.testing.assert_close(narrow.float(), norm(x.float()), rtol=2e-2, atol=2e-2)
 
 
 def test_scale_norm_gives_every_vector_the_same_length():

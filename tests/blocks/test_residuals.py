@@ -60,7 +60,7 @@ def test_each_placement_is_its_formula(placement):
 @pytest.mark.parametrize(
     ("placement", "alpha", "message"),
     [
-        ("deepnorm", None, r"needs alpha.*\(2 \* layers\) \*\* 0.25"),
+        ("deepnorm", None, r"needs alpha.*deepnorm_constants\(num_layers\)"),
         ("deepnorm", float("nan"), "alpha must be a finite number above 0"),
         ("pre", 2.0, "alpha belongs to placement 'deepnorm'"),
         ("prenorm", None, "unknown placement 'prenorm'.*Did you mean.* pre"),

@@ -62,7 +62,7 @@ class NormPlacement(nn.Module):
         norm: makes a norm from a number of features, such as `nn.LayerNorm`.
         branch_scale: share of the branch in the sum; see `ScaledResidual`.
         alpha: factor of the shortcut, for `"deepnorm"` only and required there: (2 layers)^(1/4)
-            in a network of encoder or decoder layers alone.
+            in a network of encoder or decoder layers alone; see `deepnorm_constants`.
         drop_path: rate at which training leaves the (normalised) branch out of a sample.
 
     Shape:
@@ -77,7 +77,9 @@ class NormPlacement(nn.Module):
         >>> block = NormPlacement(nn.Linear(8, 8), 8, "sandwich")
         >>> block(torch.randn(2, 5, 8)).shape
         torch.Size([2, 5, 8])
-        >>> deep = NormPlacement(nn.Linear(8, 8), 8, "deepnorm", alpha=(2 * 24) ** 0.25)
+        >>> from steadytrain.blocks import deepnorm_constants
+        >>> alpha = deepnorm_constants(num_layers=24).alpha
+        >>> deep = NormPlacement(nn.Linear(8, 8), 8, "deepnorm", alpha=alpha)
     """
 
     norm_input: nn.Module
@@ -124,7 +126,7 @@ class NormPlacement(nn.Module):
 def _check_alpha(placement: str, alpha: float | None) -> None:
     if placement == "deepnorm" and alpha is None:
         msg = "placement 'deepnorm' needs alpha, the shortcut's factor, got None: expected"
-        raise UsageError(f"{msg} (2 * layers) ** 0.25 where all layers are of one kind.")
+        raise UsageError(f"{msg} that of deepnorm_constants(num_layers).")
     if placement != "deepnorm" and alpha is not None:
         msg = f"alpha belongs to placement 'deepnorm', got {alpha} with {placement!r}"
         raise UsageError(f"{msg}: leave it out, or scale the branch with branch_scale.")

@@ -76,10 +76,21 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x`, each vector with a root mean square of one, times the weight."""
-        weight = None if self.weight is None else self.weight.to(x.dtype)
-        # autocast of torch 2.12 on makes a float32 copy of the input; the kernel needs none
-        with outside_autocast(x.device):
-            return functional.rms_norm(x, self.normalized_shape, weight, self.eps)
+        if _autocasts(x.device.type):
+            # autocast of torch 2.12 on makes a float32 copy of the input; the kernel needs none
+            with outside_autocast(x.device):
+                return self._normalized(x)
+        return self._normalized(x)
+
+    def _normalized(self, x: Tensor) -> Tensor:
+        weight = self.weight
+        if weight is not None and weight.dtype != x.dtype:
+            weight = weight.to(x.dtype)
+        return functional.rms_norm(x, self.normalized_shape, weight, self.eps)
+
+
+def _autocasts(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 TECHNIQUE = technique(
