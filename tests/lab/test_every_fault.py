@@ -5,8 +5,8 @@ import torch
 
 import steadytrain as st
 from steadytrain.core.errors import SteadytrainError
-from steadytrain.lab.planting import fault, known_controls, known_faults
-from steadytrain.lab.zoo import Case
+from steadytrain.lab.zoo.case import Case
+from steadytrain.lab.zoo.planting import fault, known_controls, known_faults
 
 FAULTS, CONTROLS = known_faults(), known_controls()
 CASES = [(name, architecture) for name, one in FAULTS.items() for architecture in one.on]
@@ -62,6 +62,6 @@ def test_a_fault_of_an_unknown_cause_is_refused():
 
 
 def test_a_fault_without_a_remedy_is_refused():
+    doc = "It breaks.\n\n## What is wrong\nx\n\n## Source\nx"
     with pytest.raises(SteadytrainError, match="no section Remedy"):
-        doc = "It breaks.\n\n## What is wrong\nx\n\n## Source\nx"
         fault("lab.faults.x", doc, cause="lr-too-high", on=("mlp",), plant=lambda parts: None)

@@ -5,7 +5,7 @@ import torch
 
 import steadytrain as st
 from steadytrain.core.errors import SteadytrainError
-from steadytrain.lab.zoo import ARCHITECTURES, Case, parts_of
+from steadytrain.lab.zoo.case import ARCHITECTURES, Case, parts_of
 
 
 def weights(program):
@@ -36,5 +36,5 @@ def test_a_healthy_program_learns_and_nothing_is_found(architecture):
 
 
 def test_an_unknown_architecture_is_named_with_the_known_ones():
-    with pytest.raises(SteadytrainError, match="unknown architecture 'mpl'.*mlp"):
+    with pytest.raises(SteadytrainError, match=r"unknown architecture 'mpl'.*mlp"):
         Case(architecture="mpl")

@@ -12,8 +12,8 @@ The issue's list of controls that fool others.
 
 from __future__ import annotations
 
-from steadytrain.lab.planting import control
-from steadytrain.lab.zoo import Parts
+from steadytrain.lab.zoo.case import Parts
+from steadytrain.lab.zoo.planting import control
 
 
 def make(parts: Parts) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 from torch import Tensor
 
 from steadytrain.core.program import Program
-from steadytrain.lab.planting import fault
-from steadytrain.lab.zoo import Parts
+from steadytrain.lab.zoo.case import Parts
+from steadytrain.lab.zoo.planting import fault
 
 
 def _step(program: Program, batch: Any) -> Tensor:

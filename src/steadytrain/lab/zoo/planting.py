@@ -19,7 +19,7 @@ from steadytrain.core.discovery import modules
 from steadytrain.core.errors import UnknownNameError, UsageError
 from steadytrain.core.program import Program
 from steadytrain.core.rule import read_sections
-from steadytrain.lab.zoo import ARCHITECTURES, Case, Parts, parts_of
+from steadytrain.lab.zoo.case import ARCHITECTURES, Case, Parts, parts_of
 
 Seen = Literal["training", "preflight", "lint", "ranks"]
 """Where a fault can be seen at all: while it trains, before step 0, in the source, over ranks."""

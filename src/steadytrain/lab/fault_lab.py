@@ -1,0 +1,125 @@
+"""Every planted fault and every control: what the watch says, how late, and how often wrongly.
+
+## What is tried
+Each fault of the lab is planted in small healthy programs of several architectures, under several
+seeds; beside it runs its twin without the fault, and the controls, which are healthy and look
+suspicious. Every run is watched with the default settings and judged by every rule. The first two
+seeds may be looked at while limits are chosen; the other seeds, and one architecture of every fault
+and control, are only scored.
+
+## What is expected
+Ours, over the runs that are only scored: 95% of the causes that can be seen while training are
+named, after at most 5 steps for sudden ones; at most 0.1 false alarms per 1,000 healthy steps and
+no critical one; the right cause is the first of the ranking in 70% and among the first three in
+90%; the site is right in 90%.
+
+## Source
+The faults are kinds of the published corpora TheDeepChecker, AUTOTRAINER, DeepLocalize, DeepFD and
+TrainCheck in our own words, and of people's questions; the best academic tool names the fault with
+a recall of 0.55 at a precision of 0.37 (Humbatova et al. 2025).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from steadytrain.core.experiment import Experiment
+from steadytrain.core.finding import Severity
+from steadytrain.lab.protocol import (
+    LabResult,
+    LabSettings,
+    ProgressReport,
+    experiment,
+    no_progress,
+)
+
+if TYPE_CHECKING:
+    from steadytrain.lab.zoo.scoring import Job, Outcome
+
+TITLE: Final = "Planted faults and healthy controls"
+SEEDS: Final = 5
+
+
+@experiment(title=TITLE)
+def run(
+    settings: LabSettings,
+    report_progress: ProgressReport = no_progress,
+    *,
+    executor: Executor | None = None,
+) -> LabResult:
+    """Every fault, twin and control was run and judged; no run directory is written.
+
+    Args:
+        settings: `data` is a folder with `mnist`, `fashion_mnist` and `tinyshakespeare`; `quick`
+            takes one seed and the first architecture of each.
+        report_progress: called once per run.
+        executor: for the runs; `settings.jobs` processes of this machine if None.
+    """
+    from steadytrain.lab.sweep import executor_for, run_all
+    from steadytrain.lab.zoo.scoring import run_job
+
+    num_seeds = (1 if settings.quick else SEEDS) if settings.seeds is None else settings.seeds
+    pool = executor_for(settings.jobs) if executor is None else nullcontext(executor)
+    with pool as workers:
+        jobs = all_jobs(num_seeds, settings.data, first_only=settings.quick)
+        outcomes = run_all(jobs, run_job, workers, report_progress, _name)
+    return LabResult(experiment=_experiment(outcomes, settings, num_seeds))
+
+
+def all_jobs(num_seeds: int, data: Path | None, *, first_only: bool) -> list[Job]:
+    """One job per fault, twin or control, architecture and seed."""
+    from steadytrain.lab.zoo.planting import known_controls, known_faults
+    from steadytrain.lab.zoo.scoring import Job, Kind
+
+    kinds: list[tuple[Kind, str, tuple[str, ...]]] = []
+    for name, one in known_faults().items():
+        if "training" in one.seen:
+            kinds.append(("fault", name, one.on))
+            kinds.append(("twin", name, one.on))
+    for name, one in known_controls().items():
+        kinds.append(("control", name, one.on))
+    return [
+        Job(kind=kind, name=name, architecture=architecture, seed=seed, data=data)
+        for kind, name, on in kinds
+        for architecture in (on[:1] if first_only else on)
+        for seed in range(num_seeds)
+    ]
+
+
+def _name(job: Job) -> str:
+    return f"{job.kind} {job.name} on {job.architecture}, seed {job.seed}"
+
+
+def _experiment(outcomes: Sequence[Outcome], settings: LabSettings, num_seeds: int) -> Experiment:
+    from steadytrain.lab.zoo.claims import claims
+    from steadytrain.lab.zoo.tables import tables
+
+    faulty = [one for one in outcomes if one.job.kind == "fault"]
+    healthy = [one for one in outcomes if one.job.kind != "fault"]
+    alarms = sum(said.severity >= Severity.WARNING for one in healthy for said in one.said)
+    summary = (
+        f"{len(faulty)} faulty and {len(healthy)} healthy runs of "
+        f"{sum(one.steps for one in outcomes):,} steps; {alarms} alarms on healthy ones."
+    )
+    where = "embedded digits, sums written out and drawn tables"
+    return Experiment(
+        name="fault-lab",
+        title=TITLE,
+        summary=summary,
+        data=where if settings.data is None else "MNIST, Fashion-MNIST, Tiny Shakespeare, tables",
+        settings={
+            "seeds": num_seeds,
+            "faulty runs": len(faulty),
+            "healthy runs": len(healthy),
+            "Python": platform.python_version(),
+            "cores": os.cpu_count(),
+        },
+        claims=claims(outcomes),
+        tables=tables(outcomes),
+    )
