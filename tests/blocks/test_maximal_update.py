@@ -82,6 +82,14 @@ def test_against_a_base_model_a_second_call_changes_nothing():
     assert len(model.lm_head._forward_pre_hooks) == 1
 
 
+def test_at_the_base_width_nothing_changes():
+    model = mlp(32)
+    before = copy.deepcopy(model.state_dict())
+    groups = mup_groups(model, lr=0.1, base_model=mlp(32))
+    assert all(torch.equal(before[name], one) for name, one in model.state_dict().items())
+    assert {group["lr"] for group in groups} == {0.1}
+
+
 def test_a_head_at_zero_stays_at_zero():
     model = mlp(64)
     nn.init.zeros_(model[4].weight)
@@ -202,7 +210,7 @@ def test_coordinates_of_a_gpt_are_flat_and_grow_in_the_standard_parametrization(
             return self.gpt(tokens).flatten(0, 1)
 
     batch = torch.randint(1, 20, (4, 8)), torch.randint(1, 20, (32,))
-    maximal, standard = checked(Tokens, batch, "adam", 0.01, steps=4, seeds=2)
+    maximal, standard = checked(Tokens, batch, "adam", 0.01, steps=4, seeds=(0, 1))
     assert not maximal.grows_with_width
     assert "(output)" in standard.growing
 
@@ -244,7 +252,7 @@ def test_a_check_leaves_the_random_numbers_alone():
         loss_fn,
         widths=(4, 8),
         steps=1,
-        seeds=1,
+        seeds=(0,),
     )
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -256,7 +264,8 @@ def test_a_check_leaves_the_random_numbers_alone():
         ({"widths": (64, 32)}, "at least two that rise"),
         ({"widths": (0, 32)}, "width must be a whole number"),
         ({"steps": 0}, "steps must be"),
-        ({"seeds": 0}, "seeds must be"),
+        ({"seeds": ()}, "seeds must be"),
+        ({"seeds": 3}, "seeds must be"),
         ({"limit": float("nan")}, "limit must be"),
     ],
 )

@@ -88,7 +88,7 @@ def coordinate_check(
     *,
     widths: Sequence[int] = (64, 128, 256, 512),
     steps: int = 5,
-    seeds: int = 3,
+    seeds: Sequence[int] = (0, 1, 2),
     limit: float = 2.0,
 ) -> CoordinateCheck:
     """Sizes of activations of the network at several widths, over the first steps of training.
@@ -102,7 +102,7 @@ def coordinate_check(
         loss_fn: `loss_fn(model, batch)` -> scalar.
         widths: at least two, rising.
         steps: updates, at least 1.
-        seeds: networks per width.
+        seeds: one network per width and seed.
         limit: growth from first to last width up to which a size counts as flat.
 
     Raises:
@@ -126,12 +126,10 @@ def coordinate_check(
     """
     _check_widths(widths)
     whole("steps", steps)
-    whole("seeds", seeds)
+    _check_seeds(seeds)
     positive("limit", limit)
     by_width = [
-        _averaged(
-            [_run(build, optimizer, batch, loss_fn, width, steps, seed) for seed in range(seeds)]
-        )
+        _averaged([_run(build, optimizer, batch, loss_fn, width, steps, seed) for seed in seeds])
         for width in widths
     ]
     sites = [site for site in by_width[0] if all(site in sizes for sizes in by_width)]
@@ -149,6 +147,12 @@ def _check_widths(widths: Sequence[int]) -> None:
     if len(widths) < 2 or list(widths) != sorted(set(widths)):
         msg = f"widths must be at least two that rise, got {tuple(widths)}"
         raise UsageError(f"{msg}: try (64, 128, 256, 512).")
+
+
+def _check_seeds(seeds: Sequence[int]) -> None:
+    if not isinstance(seeds, Sequence) or not seeds:
+        msg = f"seeds must be a sequence of at least one seed, got {seeds!r}: try (0, 1, 2)."
+        raise UsageError(msg)
 
 
 def _run(

@@ -144,7 +144,7 @@ def _check_decay(weight_decay: float) -> None:
 def _rescale(found: Iterable[Widening]) -> None:
     """Weights have the deviation that their width asks for, seen from the base model's."""
     for one in found:
-        if one.parameter.ndim < 2:
+        if one.parameter.ndim < 2 or one.reads == one.writes == 1:
             continue
         if one.base is None:
             one.parameter.mul_(one.init_factor * one.reads**0.5)
