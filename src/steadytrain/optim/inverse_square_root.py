@@ -19,7 +19,7 @@ Python's own float, 64 bits.
 
 ## Cost
 
-Arithmetic on the host, under a microsecond per step and group.
+Arithmetic on the host, a few microseconds per step and group.
 
 ## Source
 

@@ -34,6 +34,7 @@ et al. 2022, OPT).
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -71,9 +72,9 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
     return torch.autocast(device.type, dtype=_DTYPES[precision])
 
 
-def warn_at_floor(message: str) -> None:
-    """A `RuntimeWarning`: what a loss scale does at its floor, unless told otherwise."""
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+def log_floor(message: str) -> None:
+    """A log message: unlike a warning turned into an error, it cannot end a training step."""
+    logging.getLogger("steadytrain").warning(message)
 
 
 class LossScale:
@@ -83,7 +84,7 @@ class LossScale:
         scaler: None makes every method the plain, unscaled operation.
         min_scale: the scale never stays below it.
         on_floor: told what is wrong when a step is skipped at the floor, once until the
-            optimizer moves again.
+            optimizer moves again; by default a warning in the log `steadytrain`.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.ones(1))
@@ -99,7 +100,7 @@ class LossScale:
         self,
         scaler: torch.amp.GradScaler | None,
         min_scale: float = MIN_SCALE,
-        on_floor: Callable[[str], None] = warn_at_floor,
+        on_floor: Callable[[str], None] = log_floor,
     ) -> None:
         if not 0.0 < min_scale < float("inf"):
             msg = f"min_scale must be a finite number above 0, got {min_scale}"
