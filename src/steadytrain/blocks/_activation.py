@@ -133,7 +133,9 @@ def _check(name: str, points: Tensor, whole: object, again: Tensor, parts: list[
         raise UsageError(f"{msg}: expected one real number for each. It is no activation.")
     if not torch.allclose(whole, again, rtol=0, atol=0, equal_nan=True):
         msg = f"{name} gives different numbers each time"
-        raise UsageError(f"{msg}: pass what it does in evaluation, such as its module in eval().")
+        raise UsageError(
+            f"{msg}: pass what it does in evaluation, such as its module in evaluation mode."
+        )
     if not torch.allclose(
         whole.double(), torch.cat(parts).double(), rtol=1e-9, atol=1e-12, equal_nan=True
     ):
