@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from steadytrain.blocks._code import mixes_positions, operations
+from steadytrain.blocks.initialization import init_for
 from steadytrain.core.errors import UsageError
 from steadytrain.recipes._starting import PrecisionChoice
 from steadytrain.recipes._trained import sign_of_training
@@ -18,7 +19,7 @@ from steadytrain.recipes.feed_forward import mlp
 from steadytrain.recipes.finetuning import finetune
 from steadytrain.recipes.plan import Recipe
 from steadytrain.recipes.recurrent import rnn
-from steadytrain.recipes.transformers import transformer
+from steadytrain.recipes.transformers import DEFAULT_WIDTH, transformer
 from steadytrain.recipes.vision_transformers import vit
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -47,8 +48,10 @@ def auto(
 
     Recurrent layers make it a recurrent network; attention (found in the layers or in the code
     of `forward`) a transformer, over patches of images where a convolution cuts them out;
-    convolutions a convolutional network; anything else with weights a perceptron. Two networks
-    in turns and policies look like any other: ask for `recipes.gan()` and `recipes.rl()`.
+    convolutions a convolutional network; anything else with weights a perceptron. Weights that
+    were trained are fine-tuned, at a tenth of that recipe's rate. Two networks in turns and
+    policies look like any other: ask for `recipes.gan()` and `recipes.rl()`. A transformer keeps
+    plain weights: ask for `recipes.transformer()` to have them scale-free.
 
     Args:
         model: read, never run or changed.
@@ -73,12 +76,23 @@ def auto(
     sizes: Sizes = {"total_steps": total_steps, "accumulate": accumulate}
     if batch_size is not None:
         sizes["batch_size"] = batch_size
-    sign = sign_of_training(model) if pretrained is None else "you say so" if pretrained else None
     recipe, reason = _fitting(model, sizes, precision)
+    sign = sign_of_training(model) if pretrained is None else "you say so" if pretrained else None
     if sign is not None:
-        recipe = finetune(**sizes, precision=precision)
-        reason = f"pretrained: {sign}"
-    return dataclasses.replace(recipe, why={"name": reason, **recipe.why})
+        tenth = recipe.optimizer.lr / 10
+        recipe = finetune(**sizes, lr=tenth, precision=precision)
+        reason = f"{reason}; pretrained: {sign}"
+    recipe = dataclasses.replace(recipe, why={"name": reason, **recipe.why})
+    return _with_initialisation(model, recipe)
+
+
+def _with_initialisation(model: nn.Module, recipe: Recipe) -> Recipe:
+    """The recipe with the scheme that reading the model's own code chose."""
+    if recipe.initialisation != "auto":
+        return recipe
+    choice = init_for(model, verbose=False)
+    why = {**recipe.why, "initialisation": choice.why}
+    return dataclasses.replace(recipe, initialisation=choice.name, why=why)
 
 
 def check_model(model: object) -> None:
@@ -106,7 +120,7 @@ def _fitting(model: nn.Module, sizes: Sizes, precision: PrecisionChoice) -> tupl
         if patches:
             reason = f"{attention} is attention, {patches} cuts images into patches"
             return vit(**sizes, precision=precision), reason
-        recipe = transformer(**sizes, width=_width(model), precision=precision)
+        recipe = transformer(**sizes, width=width_of(model), scale_free=False, precision=precision)
         return recipe, f"{attention} is attention"
     convolution = _first(model, _ConvNd)
     if convolution:
@@ -145,11 +159,11 @@ def _linears(module: nn.Module) -> Iterator[nn.Linear]:
     return (one for one in module.modules() if isinstance(one, nn.Linear))
 
 
-def _width(model: nn.Module) -> int:
+def width_of(model: nn.Module) -> int:
     """The size of the residual stream: what most linear maps read."""
     heads = [one.embed_dim for one in model.modules() if isinstance(one, nn.MultiheadAttention)]
     sizes = heads or [one.in_features for one in _linears(model)]
-    return max(set(sizes), key=sizes.count)
+    return max(set(sizes), key=sizes.count) if sizes else DEFAULT_WIDTH
 
 
 def _label(path: str, module: nn.Module) -> str:

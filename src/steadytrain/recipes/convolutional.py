@@ -52,7 +52,7 @@ def cnn(
     norm, norm_reason = chosen_norm("cnn", batch_size, accumulate)
     return Recipe(
         name="cnn",
-        initialisation="kaiming",
+        initialisation="auto",
         norm=norm,
         optimizer=settings,
         schedule=warmed_up("cosine", total_steps, share=0.05),
@@ -62,7 +62,7 @@ def cnn(
         accumulate=accumulate,
         blocks=("ConvNorm", "StableNet", "StochasticDepth"),
         why={
-            "initialisation": "rectified convolutions keep their variance (He et al. 2015)",
+            "initialisation": "by the activations and the shortcuts (He et al. 2015, Zhang et al. 2019)",
             "norm": norm_reason,
             "optimizer": rate_reason,
             "schedule": "large steps first meet untrained batch statistics (Goyal et al. 2017)",

@@ -41,6 +41,9 @@ class Recipe:
         precision: `"fp32"`, `"bf16"` or `"fp16"`; said once, here.
         accumulate: microbatches per optimizer step; divides `batch_size`.
         critic: a second optimizer, where two networks are trained in turns.
+        stored_rms: size at which weights are stored of which only the direction is used
+            (`blocks.scale_free`); None for plain weights.
+        vector_ratio: rate of gains and biases as a share of the matrices' rate.
         losses: extra terms of the loss and their weights.
         blocks: building blocks it advises.
         why: the reason for a field, by the field's name.
@@ -68,6 +71,8 @@ class Recipe:
     precision: Precision = "fp32"
     accumulate: int = 1
     critic: OptimizerSettings | None = None
+    stored_rms: float | None = None
+    vector_ratio: float = 1.0
     losses: Mapping[str, float] = field(default_factory=dict[str, float])
     blocks: tuple[str, ...] = ()
     why: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -82,6 +87,9 @@ class Recipe:
                 f"accumulate must divide batch_size, got {self.accumulate} for {self.batch_size}: "
                 f"{_nearest(self.batch_size, self.accumulate)} microbatches make equal parts."
             )
+        if self.stored_rms is not None:
+            check_number("stored_rms", self.stored_rms, above=0.0, remedy="None for plain weights")
+        check_number("vector_ratio", self.vector_ratio, above=0.0, remedy="1 is the same rate")
         for name, weight in self.losses.items():
             check_number(f"losses[{name!r}]", weight, remedy="it multiplies that term")
         object.__setattr__(self, "losses", dict(self.losses))
@@ -140,7 +148,7 @@ class Recipe:
         return trainer_arguments(self)
 
     def __str__(self) -> str:
-        lines = [f"recipe {self.name}"]
+        lines = [" - ".join(filter(None, (f"recipe {self.name}", self.why.get("name"))))]
         for name, value in self._decisions():
             reason = self.why.get(name, "")
             lines += _wrapped(name, f"{value} - {reason}" if reason else value)
@@ -154,6 +162,8 @@ class Recipe:
             "norm": self.norm,
             "optimizer": str(self.optimizer),
             "critic": str(self.critic or ""),
+            "stored_rms": f"{self.stored_rms:g}, scale-free" if self.stored_rms else "",
+            "vector_ratio": f"{self.vector_ratio:g}" if self.vector_ratio != 1.0 else "",
             "schedule": str(self.schedule),
             "clip": str(self.clip),
             "precision": self.precision,
