@@ -297,11 +297,17 @@ def test_scaling_the_weight_changes_nothing():
     torch.testing.assert_close(layer(x), before)
 
 
-def test_a_weight_that_turned_zero_does_not_become_nan():
+def test_a_weight_that_turned_zero_is_not_nan_and_comes_back():
     layer = sigma_reparam(nn.Linear(6, 6))
+    weight = layer.parametrizations.weight.original
+    kept = weight.detach().clone()
     with torch.no_grad():
-        layer.parametrizations.weight.original.zero_()
-    assert layer(torch.randn(2, 6)).isfinite().all()
+        weight.zero_()
+        assert layer(torch.randn(2, 6)).isfinite().all()
+        weight.copy_(kept)
+    layer(torch.randn(2, 6)).sum().backward()
+    assert sigma(layer) == pytest.approx(1.0, rel=1e-2)
+    assert weight.grad.isfinite().all()
 
 
 def test_it_can_be_taken_off_again():

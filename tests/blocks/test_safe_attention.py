@@ -89,7 +89,8 @@ def test_the_zeros_do_not_depend_on_what_torchs_kernel_makes_of_an_empty_row(mon
     query, key, value = inputs = tensors()
     mask = torch.ones(5, 6, dtype=torch.bool).tril(-1)
     assert textbook_attention(query, key, value, mask)[:, :, 0].isnan().all()
-    for options in ({"mask": mask}, {"mask": mask, "bias": torch.ones(5, 6)}):
+    hiding = torch.zeros(5, 6).masked_fill(~mask, -math.inf)
+    for options in ({"mask": mask}, {"mask": mask, "bias": torch.ones(5, 6)}, {"bias": hiding}):
         output = safe_attention(*inputs, **options)
         assert not output[:, :, 0].any()
         assert all(grad.isfinite().all() for grad in gradients(output, inputs))
@@ -180,6 +181,12 @@ def test_a_bias_of_minus_1e9_fits_into_half_precision(dtype):
     output = safe_attention(*inputs, bias=bias)
     assert output.isfinite().all()
     assert all(grad.isfinite().all() for grad in gradients(output, inputs))
+
+
+def test_a_row_of_minus_1e9_is_not_rounded_to_minus_infinity(monkeypatch):
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", textbook_attention)
+    bias = torch.full((5, 6), -1e9)
+    assert safe_attention(*tensors(torch.float16), bias=bias).isfinite().all()
 
 
 @pytest.mark.parametrize("cap", [None, 30.0])

@@ -42,6 +42,9 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
+_SMALLEST_SIGMA = 1e-12
+"""Divided by in place of less, as in torch's spectral norm."""
+
 
 def sigma_reparam(
     module: ModuleT,
@@ -112,10 +115,10 @@ class _SigmaReparam(nn.Module):
             matrix = self._matrix(weight)
             if self.training:
                 self._iterate(matrix.detach())
-            # copied: the next forward changes it before the backward of this one
-            direction = functional.normalize(self.v.to(matrix.dtype, copy=True), dim=0)
+            # a new tensor: the next forward changes v before the backward of this one
+            direction = functional.normalize(self.v.to(matrix.dtype), dim=0)
             sigma = torch.linalg.vector_norm(matrix @ direction)
-            factor = self.gain / sigma.clamp_min(torch.finfo(sigma.dtype).tiny)
+            factor = self.gain / sigma.clamp_min(_SMALLEST_SIGMA)
             return (weight * factor).to(weight.dtype)
 
     @torch.no_grad()
@@ -123,7 +126,8 @@ class _SigmaReparam(nn.Module):
         v = self.v.to(matrix.dtype)
         for _ in range(self.num_iterations):
             v = functional.normalize(matrix.mT @ functional.normalize(matrix @ v, dim=0), dim=0)
-        self.v.copy_(v)
+        # a weight of zero has no direction, and from a v of zero there is no way back
+        self.v.copy_(torch.where(v.any(), v, self.v))
 
     def _matrix(self, weight: Tensor) -> Tensor:
         rows = weight.movedim(self.output_dim, 0).flatten(1)
