@@ -110,6 +110,43 @@ def test_the_shortcut_of_a_residual_network_is_not_its_branch():
     assert anatomy_of(model).stacks[0].num_branches == 4
 
 
+def test_a_block_that_adds_only_where_it_can_is_residual_only_there():
+    """Zeroing the last layer of a block without a shortcut would cut the network in two."""
+
+    class Inverted(nn.Module):
+        def __init__(self, reads, writes, stride):
+            super().__init__()
+            self.adds = reads == writes and stride == 1
+            self.expand, self.norm = nn.Conv2d(reads, 16, 1), nn.BatchNorm2d(16)
+            self.depth = nn.Conv2d(16, 16, 3, stride, 1, groups=16)
+            self.project = nn.Conv2d(16, writes, 1)
+
+        def forward(self, x):
+            out = self.project(torch.relu(self.depth(self.norm(self.expand(x)))))
+            return x + out if self.adds else out
+
+    model = nn.Sequential(
+        Inverted(4, 4, 1), Inverted(4, 8, 1), Inverted(8, 8, 2), Inverted(8, 8, 1)
+    )
+    assert paths(model, "output") == ["0.project.weight", "3.project.weight"]
+
+
+def test_a_norm_that_counts_its_batches_by_an_addition_is_no_block():
+    class Counting(nn.BatchNorm2d):
+        def __init__(self, channels):
+            super().__init__(channels)
+            self.activation = nn.ReLU()
+
+        def forward(self, x):
+            self.num_batches_tracked.add_(1)
+            return self.activation(super().forward(x))
+
+    blocks = [
+        NormPlacement(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), Counting(4)), 4, norm=Counting)
+    ]
+    assert anatomy_of(nn.Sequential(*blocks)).stacks[0].num_branches == 1
+
+
 def test_experts_side_by_side_are_one_addition():
     model = nn.ModuleList(ExpertBlock(8) for _ in range(2))
     assert anatomy_of(model).stacks[0].num_branches == 2

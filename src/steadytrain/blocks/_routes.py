@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,21 +36,28 @@ def branches_of(block: nn.Module, path: str) -> list[Branch]:
         return []
     attends = any(mixes_positions(one) for one in block.modules())
     if not attends and any(_taps(one) > 1 for one in weights):
-        return [_chain(block, path, weights)]
+        return list(_chain(block, path, weights))
     width = _width(block, weights)
     groups = [weights] if num_sums(block) == 1 else list(_groups(block, path, weights))
     found = [_branch(block, path, group, width) for group in groups]
     return [branch for branch in found if branch.outputs]
 
 
-def _chain(block: nn.Module, path: str, weights: list[Weight]) -> Branch:
-    """A convolutional branch: everything but gates and the shortcut, one after the other."""
+def _chain(block: nn.Module, path: str, weights: list[Weight]) -> Iterator[Branch]:
+    """A convolutional branch: everything but gates and the shortcut, one after the other.
+
+    None where the shapes change and nothing on the stream changes them too: a block that adds
+    only if it can does not add there, and a branch that is all there is must not be zeroed.
+    """
     gates = tuple(gates_in(block, path))
     main = [one for one in weights if not one.place.startswith(gates)] or weights
     line, shortcut = _line(main)
+    keeps = line[0].inputs == line[-1].outputs and math.prod(_stride(one) for one in line) == 1
+    if shortcut is None and not keeps:
+        return
     shortcuts = () if shortcut is None else (shortcut,)
     inner = tuple(one for one in weights if one is not shortcut and one is not line[-1])
-    return Branch(inner=inner, outputs=(line[-1],), attends=False, shortcuts=shortcuts)
+    yield Branch(inner=inner, outputs=(line[-1],), attends=False, shortcuts=shortcuts)
 
 
 def _line(weights: list[Weight]) -> tuple[list[Weight], Weight | None]:
@@ -91,7 +99,7 @@ def _is_shortcut(one: Weight, weights: Sequence[Weight]) -> bool:
     same = (one.inputs, one.outputs) == (others[0].inputs, others[-1].outputs)
     if not same:
         return False
-    strides = _stride(one), _product(_stride(other) for other in others)
+    strides = _stride(one), math.prod(_stride(other) for other in others)
     return not _follow(weights) or (strides[0] == strides[1] > 1)
 
 
@@ -101,18 +109,11 @@ def _follow(weights: Sequence[Weight]) -> bool:
 
 
 def _taps(one: Weight) -> int:
-    return _product(one.module.kernel_size) if isinstance(one.module, _ConvNd) else 1
+    return math.prod(one.module.kernel_size) if isinstance(one.module, _ConvNd) else 1
 
 
 def _stride(one: Weight) -> int:
     return one.module.stride[0] if isinstance(one.module, _ConvNd) else 1
-
-
-def _product(numbers: Iterator[int] | Sequence[int]) -> int:
-    result = 1
-    for number in numbers:
-        result *= number
-    return result
 
 
 def _width(block: nn.Module, weights: Sequence[Weight]) -> int:

@@ -16,6 +16,7 @@ from torch import nn
 
 from steadytrain.blocks._code import mixes_positions, num_sums
 from steadytrain.blocks._routes import Branch, branches_of
+from steadytrain.blocks._weights import weights_of
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 LAYERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
@@ -101,7 +102,11 @@ def _adds(path: str, module: nn.Module, modules: dict[str, nn.Module]) -> bool:
         parent = modules[path.rpartition(".")[0]]
         listed = isinstance(module, nn.ModuleList | nn.ModuleDict)
         return listed and isinstance(parent, nn.ModuleList) and _owner_adds(path, modules)
-    return num_sums(module) > 0 and any(True for _ in module.children())
+    return (
+        num_sums(module) > 0
+        and any(True for _ in weights_of(module))
+        and any(True for _ in module.children())
+    )
 
 
 def _owner_adds(path: str, modules: dict[str, nn.Module]) -> bool:
