@@ -12,6 +12,7 @@ from torch.nn.utils import parametrizations
 from steadytrain.blocks import gain_for, init_for, initialize
 from steadytrain.blocks.initialization import known_schemes
 from steadytrain.core.errors import UnknownNameError, UsageError
+from steadytrain.lab.datasets import digits
 
 OURS = ("he", "kaiming", "kaiming-fan-out", "lecun", "mirrored", "orthogonal", "xavier")
 
@@ -201,6 +202,30 @@ def test_training_breaks_mirrored_pairs(activation):
         optimizer.step()
     weight = model[2].weight
     assert (weight[:8] + weight[8:]).abs().max() > 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", [nn.Sigmoid(), nn.GELU()], ids=repr)
+def test_thirty_plain_layers_learn_the_digits_from_mirrored_pairs_only(activation):
+    data = digits()
+    images = torch.tensor(data.train_images).float().flatten(1)
+    x, y = (images - images.mean()) / images.std(), torch.tensor(data.train_labels).long()
+
+    def learned(scheme):
+        torch.manual_seed(0)
+        model = nn.Sequential(plain(30, 64, activation, head=False), nn.Linear(64, 10))
+        if scheme is not None:
+            quietly(model, scheme)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        for _ in range(200):
+            rows = torch.randint(len(x), (64,))
+            optimizer.zero_grad()
+            functional.cross_entropy(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+        return (model(x).argmax(1) == y).float().mean().item()
+
+    assert learned("mirrored") > 0.85
+    assert learned(None) < 0.2
 
 
 def test_mirrored_passes_through_convolutions_and_flattening():

@@ -23,6 +23,10 @@ average over the seeds only. 50 layers of 512 ReLU units have seeds beyond [0.5,
 tanh and SELU cannot have signal and gradient both (see `gain_for`). `steadytrain lab init` has the
 figures.
 
+It is a start to train from, too: 30 layers of 64 units without norm or shortcut, 200 steps of Adam
+at 1e-3 on the embedded digits, test accuracy with torch's default, exact gain and mirrored: ReLU
+0.10, 0.86, 0.97; GELU 0.10, 0.78, 0.96; tanh 0.19, 0.89, 0.95; sigmoid 0.10, 0.10, 0.93 (one seed).
+
 It applies to chains of layers with an activation and nothing else between them, as in
 `nn.Sequential`; dropout, flattening and average pooling may stand there too. Other layers of the
 model are initialised as by `orthogonal`, and so is a layer with an odd number of units.
