@@ -321,6 +321,11 @@ def test_weights_that_do_not_exist_yet_are_refused(scheme):
         quietly(meta, scheme)
 
 
+def test_what_is_no_model_is_refused():
+    with pytest.raises(UsageError, match=r"torch\.nn\.Module"):
+        quietly([nn.Linear(2, 2).weight])
+
+
 def test_a_model_without_weights_is_refused():
     with pytest.raises(UsageError, match="nothing to initialise"):
         choice_of(nn.Sequential(nn.ReLU()))
@@ -345,6 +350,7 @@ class Block(nn.Module):
     ("model", "name"),
     [
         (nn.Sequential(nn.Linear(8, 256), nn.ReLU(), nn.Linear(256, 2)), "kaiming"),
+        (nn.Sequential(nn.Linear(2, 8), nn.GELU(), nn.Linear(8, 1)), "kaiming"),
         (plain(9, 256, nn.GELU()), "kaiming"),
         (plain(12, 256, nn.GELU()), "mirrored"),
         (plain(6, 256, nn.Tanh()), "mirrored"),

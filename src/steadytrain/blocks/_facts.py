@@ -77,9 +77,13 @@ def _gradient_change(flow: Flow) -> float:
 
 
 def _seed_spread(flow: Flow) -> float:
-    """sqrt(5 sum 1/fan_in) over the layers behind an activation: wider layers average more.
+    """sqrt(5 sum 1/fan_in) over the hidden layers: wider ones average more.
 
     Source: Hanin & Rolnick 2018, theorem 5 (the sum of reciprocal widths); 5 for ReLU.
     """
-    inner = [layer for layer in flow.layers if layer.before is not None and layer.matrices]
+    inner = [
+        layer
+        for layer in flow.layers
+        if layer.before is not None and layer.matrices and not layer.is_output
+    ]
     return math.sqrt(5.0 * sum(1.0 / layer.matrices[0].fan_in for layer in inner))

@@ -47,7 +47,7 @@ def _shallow(facts: Facts) -> tuple[str, str] | None:
 
 def _deep(facts: Facts) -> tuple[str, str]:
     why = (
-        f"a deep plain stack: with the exact gain its gradients change by a factor of "
+        f"a plain stack too deep for the exact gain: gradients change by a factor of "
         f"{facts.gradient_change:.2g} and seeds differ by {math.exp(facts.seed_spread):.2g}"
     )
     if 2 * facts.num_mirrorable >= facts.num_layers:

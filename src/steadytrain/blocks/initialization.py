@@ -9,11 +9,11 @@ The rule, first match wins:
 4. norms: `kaiming`, because each rescales what comes, and only ratios within a layer matter;
 5. a plain stack in which the exact gain changes the gradients by less than 2 in all, and the seeds
    spread by less than 2: `kaiming`;
-6. a deeper plain stack: `mirrored` where most of its layers follow each other directly, else
+6. any other plain stack: `mirrored` where most of its layers follow each other directly, else
    `orthogonal`.
 
 The gradients' change is the product over the layers of E[phi'^2] / E[phi^2]; the seeds' spread is
-exp(sqrt(5 sum 1/width)). GELU leaves `kaiming` at 10 layers, tanh at 4, ReLU of width 512 at 50.
+exp(sqrt(5 sum 1/width)) over the hidden layers. GELU leaves `kaiming` at 10 layers, tanh at 4, ReLU of width 512 at 50.
 
 ## Shape
 Any model: hand-written, convolutional, recurrent, transformers.
@@ -87,7 +87,7 @@ def init_for(model: nn.Module, *, verbose: bool = True) -> InitChoice:
         >>> init_for(nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 2)), verbose=False).why
         'a plain stack, shallow enough for the exact gain of its activations'
     """
-    check_materialized(model)
+    check_model(model)
     facts, _ = facts_of(model)
     if not facts.num_layers:
         msg = f"{type(model).__name__} has no linear layer, convolution or recurrent cell"
@@ -126,7 +126,7 @@ def initialize(
           0: uniform, +-0.289, bias 0 (its input came through no activation, and SiLU() has a scale, gain 1)
           2: uniform, +-0.302, bias 0 (it gives the output, gain 1)
     """
-    check_materialized(model)
+    check_model(model)
     known = known_schemes()
     if scheme != "auto" and scheme not in known:
         raise UnknownNameError.build("initialisation", scheme, ["auto", *known])
@@ -138,6 +138,18 @@ def initialize(
         print(f"initialisation: {name}" if choice is None else choice)
         print("\n".join(_lines(changes)))
     return changes
+
+
+def check_model(model: object) -> None:
+    """Raise where there is no module, or no numbers that could be set.
+
+    Raises:
+        UsageError: it is no module, or a parameter is lazy or on the meta device.
+    """
+    if not isinstance(model, nn.Module):
+        msg = f"expected a torch.nn.Module to initialise, got {type(model).__name__}"
+        raise UsageError(f"{msg}: pass the model itself.")
+    check_materialized(model)
 
 
 def known_schemes() -> dict[str, Scheme]:

@@ -46,8 +46,8 @@ import torch
 from torch import Tensor, nn
 
 from steadytrain.blocks._changes import Change, listing
-from steadytrain.blocks._weights import check_materialized, is_norm
-from steadytrain.blocks.initialization import initialize
+from steadytrain.blocks._weights import is_norm
+from steadytrain.blocks.initialization import check_model, initialize
 from steadytrain.core.errors import UsageError
 from steadytrain.core.technique import Sample, technique
 
@@ -98,7 +98,7 @@ def lsuv(
         (1.0, 1.0)
     """
     _check(tol, max_tries, batch)
-    check_materialized(model)
+    check_model(model)
     model = getattr(model, "_orig_mod", model)
     with _undone_on_error(model):
         if scheme is not None:
