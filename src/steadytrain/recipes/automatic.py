@@ -119,7 +119,7 @@ def _fitting(model: nn.Module, sizes: Sizes, precision: PrecisionChoice) -> tupl
         patches = next(_patches(model), None)
         if patches:
             reason = f"{attention} is attention, {patches} cuts images into patches"
-            return vit(**sizes, precision=precision), reason
+            return vit(**sizes, width=width_of(model), precision=precision), reason
         recipe = transformer(**sizes, width=width_of(model), scale_free=False, precision=precision)
         return recipe, f"{attention} is attention"
     convolution = _first(model, _ConvNd)

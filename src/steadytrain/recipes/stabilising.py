@@ -181,7 +181,7 @@ def _chosen(
     sizes = {name: value for name, value in sizes.items() if value is not None}
     if recipe == "auto":
         return auto(model, **sizes, pretrained=pretrained)
-    width = {"width": width_of(model)} if recipe == "transformer" else {}
+    width = {"width": width_of(model)} if recipe in ("transformer", "vit") else {}
     return _NAMED[recipe](**sizes, **width)
 
 

@@ -42,7 +42,7 @@ def transformer(
 
     Source: the lab experiment `lr-sensitivity`; Wortsman et al. 2024 (normalised queries and
         keys, z-loss, warm-up 5%). Plain weights: Brown et al. 2020 (GPT-3, table 2.1: rate times
-        width is near 0.4 from 125M to 175B parameters), Radford et al. 2019 (initialisation).
+        width is near 0.4 from 125M to 175B parameters), Nguyen & Salazar 2019 (initialisation).
 
     Example:
         >>> from steadytrain import recipes
@@ -57,7 +57,7 @@ def transformer(
     norm, norm_reason = chosen_norm("transformer", batch_size, accumulate)
     plain = Recipe(
         name="transformer",
-        initialisation="transformer",
+        initialisation="small",
         norm=norm,
         optimizer=OptimizerSettings(
             lr=min(0.4 / width, MAX_LR), betas=(0.9, 0.95), weight_decay=0.1
@@ -70,7 +70,7 @@ def transformer(
         losses={"z_loss": 1e-4},
         blocks=("RMSNorm", "QKNorm", "soft_cap", "z_loss", "safe_attention"),
         why={
-            "initialisation": "residual projections shrink with depth (Radford et al. 2019)",
+            "initialisation": "the deviation follows the width (Nguyen & Salazar 2019)",
             "norm": norm_reason,
             "optimizer": f"0.4 / width {width} (Brown et al. 2020), a second moment that forgets",
             "schedule": "5% warm-up (Wortsman et al. 2024)",

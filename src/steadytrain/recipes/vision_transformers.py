@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steadytrain.recipes._settings import ClipSettings, OptimizerSettings
+from steadytrain.recipes._settings import ClipSettings, OptimizerSettings, check_count
 from steadytrain.recipes._starting import (
     PrecisionChoice,
     adaptive_rate,
@@ -11,12 +11,14 @@ from steadytrain.recipes._starting import (
     warmed_up,
 )
 from steadytrain.recipes.plan import Recipe
+from steadytrain.recipes.transformers import MAX_LR
 
 
 def vit(
     *,
     total_steps: int = 10_000,
     batch_size: int = 128,
+    width: int = 384,
     accumulate: int = 1,
     precision: PrecisionChoice = "auto",
 ) -> Recipe:
@@ -25,13 +27,15 @@ def vit(
     Args:
         total_steps: optimizer steps of the whole run; the schedule ends there.
         batch_size: items per optimizer step on one device; the rate follows it.
+        width: size of the residual stream; the rate falls with it.
         accumulate: microbatches per step.
         precision: `"auto"` takes bf16 where the device has it.
 
     Raises:
         UsageError: a number cannot be what it is for.
 
-    Source: Touvron et al. 2021 (DeiT: AdamW 1e-3 at batch 1024, decay 0.05), Beyer et al. 2022
+    Source: Touvron et al. 2021 (DeiT-S: AdamW 1e-3 at batch 1024, decay 0.05), Yang et al. 2022
+        (a rate over the width), Beyer et al. 2022
         (Better plain ViT baselines: 1e-3 at 1024, warm-up, clip 1), Dehghani et al. 2023
         (normalised queries and keys).
 
@@ -41,11 +45,12 @@ def vit(
         0.001
     """
     chosen, reason = chosen_precision(precision)
-    rate = adaptive_rate(1e-3, 1024, batch_size)
+    check_count("width", width, remedy="the size of the residual stream")
+    rate = min(adaptive_rate(1e-3, 1024, batch_size) * 384 / width, MAX_LR)
     norm, norm_reason = chosen_norm("vit", batch_size, accumulate)
     return Recipe(
         name="vit",
-        initialisation="transformer",
+        initialisation="small",
         norm=norm,
         optimizer=OptimizerSettings(lr=rate, weight_decay=0.05),
         schedule=warmed_up("cosine", total_steps, share=0.1),
@@ -56,9 +61,9 @@ def vit(
         losses={"label_smoothing": 0.1},
         blocks=("NormPlacement", "qk_norm", "LayerScale", "StochasticDepth", "safe_attention"),
         why={
-            "initialisation": "residual projections shrink with depth (Radford et al. 2019)",
+            "initialisation": "the deviation follows the width (Nguyen & Salazar 2019)",
             "norm": norm_reason,
-            "optimizer": "1e-3 at batch 1024 (Touvron et al. 2021), by the root of the batch size",
+            "optimizer": f"1e-3 at batch 1024 and width 384 (Touvron et al. 2021); here width {width}",
             "schedule": "a tenth of the run warms up (Beyer et al. 2022)",
             "clip": "norm 1 (Beyer et al. 2022) until the run's own level is known",
             "precision": reason,
