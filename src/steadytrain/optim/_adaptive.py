@@ -15,7 +15,7 @@ from torch import Tensor
 
 from steadytrain.core.errors import UsageError
 from steadytrain.optim._norms import elements, result_dtype, scale_, total_norm
-from steadytrain.optim._parameters import Parameters, named_once
+from steadytrain.optim._parameters import Parameters, gradients, listed, named_once, once
 from steadytrain.optim._shards import local
 
 ClipKind = Literal["kept", "clipped", "refused"]
@@ -63,15 +63,15 @@ class AdaptiveClip(ABC):
         Raises:
             UsageError: there is no parameter.
         """
-        named = named_once(parameters)
-        holders = {name: one for name, one in named.items() if one.grad is not None}
-        grads = [one.grad for one in holders.values() if one.grad is not None and one.grad.numel()]
+        given = listed(parameters)
+        holders = once(given)
+        grads = gradients(holders)
         if not grads:
             return ClipVerdict(total_norm=0.0, threshold=math.inf, coefficient=1.0, kind="kept")
         ceiling = _ceiling(result_dtype(grads))
-        verdict = self.judge(float(total_norm(grads)), ceiling=ceiling, culprit=_Culprit(holders))
+        verdict = self.judge(float(total_norm(grads)), ceiling=ceiling, culprit=_Culprit(given))
         if verdict.kind == "refused":
-            for holder in holders.values():
+            for holder in holders:
                 holder.grad = None
         elif verdict.kind == "clipped":
             scale_(grads, torch.tensor(verdict.coefficient, dtype=torch.float64))
@@ -182,10 +182,10 @@ def saved_norms(state: Mapping[str, Any], key: str) -> list[float]:
 class _Culprit:
     """The first gradients that are not finite; looked for only when its text is asked for."""
 
-    holders: Mapping[str, Tensor]
+    given: list[Any]
 
     def __str__(self) -> str:
-        bad = (name for name, one in self.holders.items() if _is_bad(one.grad))
+        bad = (name for name, one in named_once(self.given).items() if _is_bad(one.grad))
         names = list(islice(bad, 3))
         return f", not finite in {', '.join(names)}" if names else ""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import torch
@@ -20,9 +21,11 @@ from steadytrain.optim._shards import is_distributed, largest_magnitude, local, 
 
 HALF: Final = (torch.float16, torch.bfloat16)
 
-_foreach: Any = (
-    torch  # the multi-tensor operations are private, but torch's own clip is made of them
-)
+_DTYPE = attrgetter("dtype")
+_LAYOUT = attrgetter("layout")
+
+# private, but torch's own clip is made of these multi-tensor operations
+_foreach: Any = torch
 
 
 def total_norm(grads: Sequence[Tensor], norm_type: float = 2.0) -> Tensor:
@@ -37,10 +40,13 @@ def total_norm(grads: Sequence[Tensor], norm_type: float = 2.0) -> Tensor:
     the check reads one number; on CUDA nothing is read. On other devices an overflow stays inf.
     """
     home = grads[0].device
-    values = [one for one in map(elements, grads) if one.numel()]
+    values, alike = list(grads), [list(grads)]
+    if not _is_plain(grads):
+        values = [one for one in map(elements, grads) if one.numel()]
+        alike = _alike(values)
     if not values:
         return torch.zeros((), device=home)
-    parts = [_norm(part, norm_type).to(home) for part in _alike(values)]
+    parts = [_norm(part, norm_type).to(home) for part in alike]
     total = parts[0] if len(parts) == 1 else _combined(parts, norm_type)
     if total.device.type == "cpu" and not bool(torch.isfinite(total)):
         return _wide_norm(values, norm_type)
@@ -54,7 +60,7 @@ def each_norm(grads: Sequence[Tensor]) -> list[Tensor]:
 
 def result_dtype(grads: Sequence[Tensor]) -> torch.dtype:
     """The dtype that norms are handed out in: the widest real one, at least float32."""
-    wide = any(grad.dtype in (torch.float64, torch.complex128) for grad in grads)
+    wide = {torch.float64, torch.complex128} & set(map(_DTYPE, grads))
     return torch.float64 if wide else torch.float32
 
 
@@ -97,6 +103,15 @@ def _multiply(group: list[Tensor], factor: Tensor, foreach: bool | None) -> None
 def _real(dtype: torch.dtype) -> torch.dtype:
     """The dtype of a factor for `dtype`: a half-precision one would round the factor itself."""
     return torch.float64 if dtype in (torch.float64, torch.complex128) else torch.float32
+
+
+def _is_plain(values: Sequence[Tensor]) -> bool:
+    """Whether torch's own norm takes all of them as they are: nearly always, so asked at once."""
+    return (
+        set(map(type, values)) == {Tensor}
+        and set(map(_LAYOUT, values)) == {torch.strided}
+        and not set(map(_DTYPE, values)) & set(HALF)
+    )
 
 
 def _alike(values: Sequence[Tensor]) -> list[list[Tensor]]:

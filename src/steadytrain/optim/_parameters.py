@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -13,14 +13,38 @@ Parameters = nn.Module | Tensor | Iterable[Tensor] | Iterable[tuple[str, Tensor]
 """A model, a tensor, its parameters, or its named parameters."""
 
 
-def named_once(parameters: Parameters) -> dict[str, Tensor]:
-    """Every parameter once, by its name, or by its place where names are not given.
+def once(parameters: Parameters) -> list[Tensor]:
+    """Every parameter once, in the order given.
 
     A tensor that appears twice (tied weights, parameter groups that overlap) is one parameter:
     counted twice, it would weigh double in a norm.
 
     Raises:
         UsageError: there is nothing to clip, or something in it is no tensor.
+    """
+    given = listed(parameters)
+    if not set(map(type, given)) <= {Tensor, nn.Parameter}:
+        return list(named_once(given).values())
+    return list({id(one): one for one in cast("list[Tensor]", given)}.values())
+
+
+def named_once(parameters: Parameters) -> dict[str, Tensor]:
+    """The same by name, or by place where names are not given. Slower than `once`."""
+    seen: set[int] = set()
+    found: dict[str, Tensor] = {}
+    for place, one in enumerate(listed(parameters)):
+        name, tensor = _pair(place, one)
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            found[name] = tensor
+    return found
+
+
+def listed(parameters: Parameters) -> list[Any]:
+    """What was given, read once: a generator has nothing more to say after that.
+
+    Raises:
+        UsageError: it had nothing to say the first time.
     """
     if isinstance(parameters, nn.Module):
         parameters = parameters.named_parameters()
@@ -29,14 +53,7 @@ def named_once(parameters: Parameters) -> dict[str, Tensor]:
         msg = "there is nothing to clip: found no parameter. A generator such as"
         msg = f"{msg} model.parameters() is empty once it has been read; expected a fresh one."
         raise UsageError(f"{msg} Pass model.parameters() itself, or keep it as a list.")
-    seen: set[int] = set()
-    found: dict[str, Tensor] = {}
-    for place, one in enumerate(given):
-        name, tensor = _pair(place, one)
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            found[name] = tensor
-    return found
+    return given
 
 
 def with_gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
@@ -46,7 +63,8 @@ def with_gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
 
 def gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
     """The gradients of `with_gradients`, in the same order."""
-    return [cast("Tensor", one.grad) for one in with_gradients(parameters)]
+    found = [one.grad for one in parameters]
+    return [grad for grad in found if grad is not None and grad.numel()]
 
 
 def _pair(place: int, one: object) -> tuple[str, Tensor]:

@@ -47,7 +47,7 @@ from steadytrain.optim._norms import (
     scale_,
     total_norm,
 )
-from steadytrain.optim._parameters import Parameters, gradients, named_once, with_gradients
+from steadytrain.optim._parameters import Parameters, gradients, once, with_gradients
 from steadytrain.optim._shards import is_distributed, is_partial, local
 
 
@@ -87,7 +87,7 @@ def clip_grad_norm_(
     """
     _check_limit("max_norm", max_norm)
     _check_limit("norm_type", norm_type)
-    grads = gradients(named_once(parameters).values())
+    grads = gradients(once(parameters))
     if not grads:
         return torch.tensor(0.0)
     total = total_norm(grads, float(norm_type))
@@ -122,7 +122,7 @@ def clip_grad_norm_per_tensor_(parameters: Parameters, max_norm: float) -> Tenso
         tensor([0., 5.])
     """
     _check_limit("max_norm", max_norm)
-    grads = gradients(named_once(parameters).values())
+    grads = gradients(once(parameters))
     if not grads:
         return torch.empty(0)
     norms = each_norm(grads)
@@ -158,7 +158,7 @@ def clip_grad_value_(
         tensor([ 0.5000, -1.0000])
     """
     _check_limit("clip_value", clip_value)
-    holders = with_gradients(named_once(parameters).values())
+    holders = with_gradients(once(parameters))
     plain = [one for one in holders if _is_plain(one)]
     if plain:
         torch.nn.utils.clip_grad_value_(plain, float(clip_value), foreach)
