@@ -1,5 +1,9 @@
 import dataclasses
+import doctest
+import importlib
+import inspect
 import json
+import pkgutil
 
 import pytest
 
@@ -136,3 +140,14 @@ def test_a_clip_without_length_is_refused(value):
 def test_an_unknown_precision_is_refused():
     with pytest.raises(UsageError, match="fp16"):
         recipes.mlp(precision="half")
+
+
+@pytest.mark.parametrize("info", list(pkgutil.iter_modules(recipes.__path__)), ids=lambda i: i.name)
+def test_its_documented_examples_run(info):
+    module = importlib.import_module(f"steadytrain.recipes.{info.name}")
+    assert doctest.testmod(module, optionflags=doctest.ELLIPSIS).failed == 0
+
+
+def test_every_public_name_shows_an_example():
+    shown = [name for name in dir(recipes) if ">>>" in inspect.getdoc(getattr(recipes, name))]
+    assert shown == dir(recipes)
