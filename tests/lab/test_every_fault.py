@@ -52,7 +52,7 @@ def test_a_control_trains_and_stays_finite(name, architecture):
     program = CONTROLS[name].program(Case(architecture=architecture, seed=1))
     run = trained(program, 8)
     assert all(torch.isfinite(value).all() for value in digest(program))
-    assert run.history.step == 7
+    assert run.history.step >= 7  # a step of the user's own may hold several of the optimizer
 
 
 def test_a_fault_of_an_unknown_cause_is_refused():
