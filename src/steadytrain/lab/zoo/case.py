@@ -97,6 +97,8 @@ class Parts:
     clip: float | None = 1.0
     accumulate: int = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    scaler: torch.amp.GradScaler | None = None
+    """Scales the loss of the canonical step, or is used by a `step_fn`."""
     step_fn: Callable[[Program, Any], Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
     steps: int = 200
@@ -120,6 +122,7 @@ class Parts:
             loss_fn=self.loss_fn,
             scheduler=self.make_scheduler(optimizer) if self.make_scheduler else None,
             precision=self.precision,
+            scaler=self.scaler,
             accumulate=self.accumulate,
             clip=self.clip,
             validation=self.validation,
