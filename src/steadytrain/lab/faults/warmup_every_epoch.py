@@ -37,5 +37,6 @@ FAULT = fault(
     on=("gpt", "cnn", "lstm", "mlp"),
     plant=plant,
     prepare=prepare,
+    onset=40,
     is_sudden=False,
 )
