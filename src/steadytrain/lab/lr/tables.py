@@ -58,10 +58,14 @@ def _outcomes(curves: Curves) -> Table:
         ),
         rows=tuple(row(name) for name in curves.names),
         note="Validation loss of the final weights, in nats per character; mean ± half of the 95% "
-        f"confidence interval (Student's t) over {len(curves.seeds)} seeds. Sensitivity: mean "
+        f"confidence interval (Student's t) over {_counted(len(curves.seeds))}. Sensitivity: mean "
         "over the rates minus the configuration's own best; regret: minus the best of all "
         f"configurations under the same seed.{_absent()}",
     )
+
+
+def _counted(seeds: int) -> str:
+    return "1 seed" if seeds == 1 else f"{seeds} seeds"
 
 
 def _absent() -> str:
