@@ -92,7 +92,7 @@ class _Course:
 
     def back(self, row: int) -> slice:
         """The rows of a row's look-back, itself the last."""
-        return slice(int(np.searchsorted(self.steps, self.steps[row] - LOOKBACK)), row + 1)
+        return slice(int(np.searchsorted(self.steps, int(self.steps[row]) - LOOKBACK)), row + 1)
 
 
 @rule(code="OPT006", causes=("lr-schedule-wrong", "lr-too-low"), repeat_after=1000)
@@ -116,7 +116,7 @@ class ImplausibleSchedule:
 
     def check(self, history: History, /) -> Iterator[Finding]:
         course = _course(history)
-        for row in np.flatnonzero(course.steps >= history.fresh).tolist():
+        for row in range(int((course.steps < history.fresh).sum()), len(course.steps)):
             step, rate, peak = int(course.steps[row]), course.rates[row], course.peaks[row]
             if rate < 0:
                 yield self._finding(step, rate, peak, "negative", Severity.CRITICAL)
@@ -172,8 +172,8 @@ def _course(history: History) -> _Course:
     known, seen = np.isfinite(rates), np.isfinite(beginning)
     steps, rates, early, beginning = steps[known], rates[known], early[seen], beginning[seen]
     peaks = np.full(len(rates), np.nan)
-    for row in np.flatnonzero(steps >= history.fresh).tolist():
-        oldest = int(np.searchsorted(steps, steps[row] - LOOKBACK))
+    for row in range(int((steps < history.fresh).sum()), len(steps)):
+        oldest = int(np.searchsorted(steps, int(steps[row]) - LOOKBACK))
         past = beginning[: np.searchsorted(early, steps[row], side="right")]
         peaks[row] = max(past.max(initial=0.0), rates[oldest : row + 1].max(initial=0.0))
     return _Course(steps=steps, rates=rates, beginning=beginning, peaks=peaks)
