@@ -36,7 +36,8 @@ def test_a_fault_changes_what_training_does_and_its_twin_stays_finite(name, arch
     faulty, twin = one.program(case), one.twin(case)
     trained(faulty, steps), trained(twin, steps)
     assert all(torch.isfinite(value).all() for value in digest(twin))
-    assert "training" not in one.seen or differ(digest(faulty), digest(twin))
+    costs_memory_only = one.cause == "graph-retained"
+    assert "training" not in one.seen or costs_memory_only or differ(digest(faulty), digest(twin))
 
 
 @pytest.mark.parametrize(("name", "architecture"), CASES)
