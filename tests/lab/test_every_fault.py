@@ -9,8 +9,18 @@ from steadytrain.lab.zoo.case import Case
 from steadytrain.lab.zoo.planting import fault, known_controls, known_faults
 
 FAULTS, CONTROLS = known_faults(), known_controls()
-CASES = [(name, architecture) for name, one in FAULTS.items() for architecture in one.on]
-SETTINGS = [(name, architecture) for name, one in CONTROLS.items() for architecture in one.on]
+
+
+def cases(known):
+    """Every one on its first architecture; on the others among the slow tests."""
+    return [
+        pytest.param(name, architecture, marks=pytest.mark.slow if place else ())
+        for name, one in known.items()
+        for place, architecture in enumerate(one.on)
+    ]
+
+
+CASES, SETTINGS = cases(FAULTS), cases(CONTROLS)
 
 
 def trained(program, steps):
