@@ -19,6 +19,10 @@ SETTLED: Final = 8
 
 MIN_ROWS: Final = 20
 
+FALLING: Final = 1.5
+"""Standard deviations of the rank correlation with time from which a loss may be falling: it is not
+said to stand still then. A loss without a trend falls that far on one look in fifteen."""
+
 FLOOR: Final = 0.25
 """Noise over level from which a loss is near its floor: at chance it is a few hundredths."""
 
@@ -38,8 +42,8 @@ def standstill(history: History, series: Trail, rows: Rows, window: int) -> Stan
     """The verdict at `rows` over the last `window` steps.
 
     Still means: the level is not away from the first rows by a twentieth of itself and by the
-    noise, it is not away from the rows after them by three standard errors, and the second half
-    of the window is not away from the first by as much. A loss that spreads over the batches by a
+    noise, it is not below the rows after them by two standard errors nor above by three, and the second half
+    of the window is not away from the first by as much, and the window as a whole shows no fall. A loss that spreads over the batches by a
     quarter of its level or more is near its floor, not at its beginning.
 
     Args:
@@ -56,14 +60,14 @@ def standstill(history: History, series: Trail, rows: Rows, window: int) -> Stan
     level, noise = median(late), spread(recent, median(recent))
     counts = np.isfinite(recent).sum(axis=-1)
     error = 1.2533 * noise * np.sqrt(2.0 / np.maximum(counts, 1))
+    since = np.hypot(error, 1.2533 * noise / np.sqrt(HEAD_ROWS - SETTLED))
     still = (
         (np.abs(first - level) <= np.maximum(0.05 * np.abs(level), noise))
-        & (
-            np.abs(settled - level)
-            <= 3 * np.hypot(error, 1.2533 * noise / np.sqrt(HEAD_ROWS - SETTLED))
-        )
+        & (settled - level <= 2 * since)
+        & (level - settled <= 3 * since)
         & (np.abs(early - level) <= 3 * np.sqrt(2) * error)
         & (noise < FLOOR * np.abs(level))
+        & (_trend(recent) > -FALLING)
     )
     past_head = len(steps) == HEAD_ROWS and series.steps[rows] > steps[-1]
     old = series.steps[rows] - history.first_step >= window
@@ -71,6 +75,18 @@ def standstill(history: History, series: Trail, rows: Rows, window: int) -> Stan
     return Standstill(
         still=np.where(known, still, np.nan), level=level, beginning=first, noise=noise
     )
+
+
+def _trend(windows: Floats) -> Floats:
+    """Spearman's correlation of each window with time, in its own standard deviations."""
+    measured = np.isfinite(windows)
+    count = np.maximum(measured.sum(axis=-1), 3)
+    places = np.where(measured, windows, np.inf).argsort(axis=-1, kind="stable")
+    ranks = places.argsort(axis=-1).astype(float)
+    times = np.cumsum(measured, axis=-1) - 1.0
+    middle = (count[:, None] - 1) / 2
+    products = np.where(measured, (ranks - middle) * (times - middle), 0.0).sum(axis=-1)
+    return products / (count * (count**2 - 1.0) / 12) * np.sqrt(count - 1.0)
 
 
 def tenth_steps(series: Trail) -> Rows:

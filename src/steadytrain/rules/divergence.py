@@ -40,7 +40,17 @@ import numpy as np
 from steadytrain.core.columns import Floats
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
-from steadytrain.core.robust import Rows, Trail, Upward, median, ordered, rank, spread, trail
+from steadytrain.core.robust import (
+    NORMAL_MAD,
+    Rows,
+    Trail,
+    Upward,
+    median,
+    ordered,
+    rank,
+    spread,
+    trail,
+)
 from steadytrain.core.rule import rule, state
 from steadytrain.rules._extent import Mask, number
 from steadytrain.rules._regime import Floor, regimes
@@ -53,6 +63,9 @@ SLOW: Final = 64
 
 STRIDE: Final = 16
 """Steps between two looks at the slow level."""
+
+RECENT: Final = 24
+"""Newest values that say how loud the loss is now."""
 
 MIN_LOOKS: Final = 8
 """Looks that a slow rise must be seen against."""
@@ -101,7 +114,8 @@ class Divergence:
                 smooth=smooth, stride=smooth, min_rows=16, deviations=self.min_deviations, tail=4.0
             )
             seen = test.judge(losses, since)
-            better = risen & (seen.excess > seen.limit) & ~over
+            loud = self.min_deviations * _error(losses, smooth)
+            better = risen & (seen.excess > np.maximum(seen.limit, loud)) & ~over
             expected = np.where(better, seen.expected, expected)
             rise = np.where(better, seen.excess, rise)
             over |= better
@@ -157,6 +171,17 @@ class Divergence:
             "from a checkpoint before the rise, or clip the gradient norm.",
             evidence={"level": expected + rise, "best": expected, "beginning": beginning},
         )
+
+
+def _error(losses: Trail, smooth: int) -> Floats:
+    """Standard error of the newest level, from the noise of its own time.
+
+    A network that grows sure of itself has louder losses than in its past. Second differences,
+    because a straight rise has none.
+    """
+    bends = np.diff(losses.before(losses.rows, RECENT, reach=2 * RECENT, lag=-1), n=2, axis=-1)
+    noise = NORMAL_MAD * median(np.abs(bends)) / np.sqrt(6.0)
+    return 1.2533 * noise / np.sqrt(smooth)
 
 
 def _wandering(levels: Floats) -> float:

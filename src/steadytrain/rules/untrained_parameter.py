@@ -3,7 +3,8 @@
 ## What it sees
 A parameter that requires a gradient but that no watched optimizer holds. Or one that the
 optimizer holds and that has not changed by a bit in fifty steps, or never had a gradient, while
-others did. Parameters without `requires_grad` are frozen on purpose and are not counted.
+others did. Parameters of modules that never ran are only noted. Parameters without
+`requires_grad` are frozen on purpose and are not counted.
 
 ## Why it matters
 The network trains around the part that stands still; the loss falls, only not as far.
@@ -125,9 +126,10 @@ class UntrainedParameter:
         )  # fmt: skip
 
     def _cut(self, history: History, step: int, hit: Mask, trained: Mask) -> Finding:
-        """Parameters at the far end are merely unused; any other place means a cut graph."""
+        """Parameters at the far end, or of modules that never ran, are unused: nothing was cut."""
         others = np.flatnonzero(trained & ~hit)
-        unused = len(others) > 0 and np.flatnonzero(hit).min() > others.max()
+        at_the_end = len(others) > 0 and np.flatnonzero(hit).min() > others.max()
+        unused = at_the_end or not (hit & _may_have_run(history, step)).any()
         return self._say(
             history, step, Severity.NOTE if unused else Severity.WARNING, hit, trained, _CUT,
             f"never had a gradient in {step + 1} steps while others did. "
@@ -168,6 +170,21 @@ def _trained(history: History, step: int) -> Mask:
     for row in rows[steps <= step]:
         known = np.where(np.isfinite(row), row, known)
     return np.equal(known, 1)
+
+
+def _may_have_run(history: History, step: int) -> Mask:
+    """Which parameters belong to a module that gave an output, or to one not known at all.
+
+    An expert that no batch was routed to has no output either.
+    """
+    owners = [name.rpartition(".")[0] for name in history.sites("grad_norm")]
+    steps, outputs = history.head("act_rms", 64)
+    ran = np.isfinite(outputs[steps <= step]).any(axis=0)
+    if not ran.any():
+        return np.ones(len(owners), dtype=np.bool_)
+    modules = history.sites("act_rms")
+    called = {modules[at] for at in np.flatnonzero(ran)}
+    return np.array([owner in called for owner in owners], dtype=np.bool_)
 
 
 def _never_before(history: History, step: int) -> Mask:

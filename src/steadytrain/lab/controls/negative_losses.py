@@ -34,7 +34,7 @@ def make(parts: Parts) -> None:
     assert isinstance(last, nn.Linear)
     with seeded(parts.case, "head"):
         parts.model[-1] = nn.Linear(last.in_features, 2)
-    parts.loss_fn, parts.metric_fn = _likelihood, None
+    parts.loss_fn, parts.metric_fn, parts.clip = _likelihood, None, None
 
 
 CONTROL = control(__name__, __doc__, on=("tabular",), make=make, steps=300)

@@ -30,7 +30,7 @@ def _loss(model: Any, batch: int) -> Tensor:
     places, actions, rewards, going = walk(model, generator)
     rewards = rewards + NOISE * torch.randn(rewards.shape, generator=generator) * going
     states = functional.one_hot(places, LENGTH).float()
-    chances = model.actor(states).log_softmax(-1)
+    chances = model.actor(states.flatten(0, 1)).log_softmax(-1).view(*places.shape, 2)
     chosen = chances.gather(-1, actions.unsqueeze(-1)).squeeze(-1)[going]
     values, gains = (
         model.critic(states.flatten(0, 1)).view(places.shape)[going],
