@@ -1,74 +1,50 @@
-"""A softmax by hand takes the exponential of similarities over a falling temperature.
+"""A softmax by hand takes the exponential of scores without subtracting the largest first.
 
 ## What is wrong
-`exp(similarity / temperature)` exceeds float32 as soon as a similarity is above 88.7 temperatures:
-infinity over infinity is NaN.
+The network corrects the scores of an earlier model, which are fixed up to a constant per sample.
+Where the constant is above 88.7 the exponential exceeds float32: infinity over infinity is NaN.
 
 ## Remedy
-`logsumexp`, which subtracts the largest first, or a floor under the temperature.
+`logsumexp` or the library's cross entropy, which do not feel the constant.
 
 ## Source
-Contrastive losses by hand at a temperature of 0.01.
+The first lesson of every numerical course on softmax, still written by hand in new losses.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from steadytrain.lab.zoo.case import Case, Parts
-from steadytrain.lab.zoo.images import accuracy
-from steadytrain.lab.zoo.outputs import replace_last
+from steadytrain.lab.zoo.case import Parts
 from steadytrain.lab.zoo.planting import fault
 
-WARMEST, COLDEST, FALL = 0.1, 0.005, 40
-LARGEST: Final = math.log(torch.finfo(torch.float32).max)
-WIDTH: Final = 24
-
-
-class Similarity(nn.Module):
-    """The cosine between features and one prototype per class. Shape: [n, width] -> [n, 10]."""
-
-    def __init__(self, case: Case) -> None:
-        super().__init__()
-        start = torch.randn(10, WIDTH, generator=case.generator("prototypes"))
-        self.prototypes = nn.Parameter(start)
-
-    def forward(self, features: Tensor) -> Tensor:
-        prototypes = functional.normalize(self.prototypes, dim=-1)
-        return functional.normalize(features, dim=-1) @ prototypes.T
-
-
-def temperature(step: int) -> float:
-    """Falls by a constant factor for `FALL` steps, then stays."""
-    return WARMEST * (COLDEST / WARMEST) ** min(1.0, step / FALL)
+HIGH_AT: Final = 25
+"""The batch that holds a sample with high scores throughout."""
 
 
 def stable(model: Any, batch: Any) -> Tensor:
     """The cross entropy of the library."""
-    return functional.cross_entropy(model(batch[0]) / batch[2], batch[1])
+    return functional.cross_entropy(model(batch[0]) + batch[2], batch[1])
 
 
 def by_hand(model: Any, batch: Any) -> Tensor:
     """The cross entropy as it is written on paper."""
-    powers = (model(batch[0]) / batch[2]).exp()
+    powers = (model(batch[0]) + batch[2]).exp()
     chances = powers / powers.sum(dim=-1, keepdim=True)
     return -chances.gather(1, batch[1].unsqueeze(1)).log().mean()
 
 
 def prepare(parts: Parts) -> None:
-    """A network that ends in similarities; every batch brings its temperature."""
-    replace_last(parts, WIDTH)
-    model: Any = parts.model
-    model.append(Similarity(parts.case))
-    rounds = -(-200 // len(parts.batches))
-    repeated = [batch for _ in range(rounds) for batch in parts.batches]
-    parts.batches = [(*batch, temperature(step)) for step, batch in enumerate(repeated)]
-    parts.loss_fn, parts.metric_fn = stable, accuracy
+    """Every sample brings the constant of its earlier scores, one of them a high one."""
+    case, generator = parts.case, parts.case.generator("scores")
+    scores = [2.0 * torch.randn(len(batch[1]), 1, generator=generator) for batch in parts.batches]
+    scores[HIGH_AT][case.pick("sample", range(32))] = case.pick("score", (110.0, 150.0, 400.0))
+    parts.batches = [(*batch, score) for batch, score in zip(parts.batches, scores, strict=True)]
+    parts.loss_fn = stable
 
 
 def plant(parts: Parts) -> None:
@@ -76,13 +52,19 @@ def plant(parts: Parts) -> None:
     parts.loss_fn = by_hand
 
 
+def sites(parts: Parts) -> tuple[str, ...]:
+    """The loss is outside the network: its gradient enters at the last layer."""
+    paths = [name for name, _ in parts.model.named_modules()]
+    return (paths[-1],)
+
+
 FAULT = fault(
     __name__,
     __doc__,
     cause="exp-overflow",
-    on=("mlp", "cnn"),
+    on=("mlp", "vit", "cnn"),
     prepare=prepare,
     plant=plant,
-    # no cosine exceeds 1, so that nothing can overflow before
-    onset=next(step for step in range(FALL) if temperature(step) < 1.0 / LARGEST),
+    sites=sites,
+    onset=HIGH_AT,
 )

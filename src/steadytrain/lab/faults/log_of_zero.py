@@ -53,7 +53,7 @@ def prepare(parts: Parts) -> None:
     inputs, targets = parts.validation
     parts.validation = (inputs, _counts(parts, targets))
     parts.loss_fn = safe_error
-    parts.metric_fn = lambda model, batch: -float(safe_error(model, batch))
+    parts.metric_fn = lambda model, batch: -float(safe_error(model, batch).detach())
 
 
 def plant(parts: Parts) -> None:

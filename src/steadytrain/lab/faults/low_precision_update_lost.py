@@ -45,7 +45,7 @@ class InFloat32(nn.Module):
 
 def prepare(parts: Parts) -> None:
     """A fine rate at which float32 still learns."""
-    parts.rate /= parts.case.pick("fineness", (10.0, 15.0))
+    parts.rate /= parts.case.pick("fineness", (6.0, 10.0))
     parts.model = InFloat32(parts.model)
 
 
