@@ -47,7 +47,7 @@ FAULT = fault(
     __doc__,
     cause="missing-norm",
     also=("vanishing-gradient", "init-too-small"),
-    on=("cnn", "mlp", "tabular"),
+    on=("cnn", "mlp"),
     prepare=prepare,
     plant=plant,
     sites=sites,
