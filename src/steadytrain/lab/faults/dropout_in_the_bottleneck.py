@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -41,7 +42,8 @@ def _loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 def _score(model: nn.Module, batch: tuple[Tensor, Tensor]) -> float:
     was_training = model.training
-    loss = float(_loss(model.eval(), batch))
+    with torch.no_grad():
+        loss = float(_loss(model.eval(), batch))
     model.train(was_training)
     return -loss
 
