@@ -41,7 +41,7 @@ def _step(program: Program, batch: Any) -> Tensor:
 def make(parts: Parts) -> None:
     """Real half tensors on the processor, with a scaler that grows every dozen steps."""
     parts.extra["scaler"] = torch.amp.GradScaler(
-        "cpu", init_scale=2.0**14, growth_interval=GROWTH_INTERVAL
+        "cpu", init_scale=2.0**10, growth_interval=GROWTH_INTERVAL
     )
     parts.step_fn = _step
 
