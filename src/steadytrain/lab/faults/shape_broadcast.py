@@ -19,8 +19,6 @@ from torch import Tensor
 from steadytrain.lab.zoo.case import Parts
 from steadytrain.lab.zoo.outputs import predict_the_number
 from steadytrain.lab.zoo.planting import fault
-from steadytrain.lab.zoo.policies import ENTROPY_WEIGHT
-from steadytrain.lab.zoo.policy_terms import entropy_of, standard, walked
 
 
 def prepare(parts: Parts) -> None:
@@ -35,25 +33,16 @@ def table_of_errors(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
     return (model(inputs) - targets.squeeze(1)).square().mean()
 
 
-def table_of_values(model: Any, batch: int) -> Tensor:
-    """The critic's error by hand, on values that kept a dimension."""
-    seen = walked(model, batch)
-    critic = (seen.values.unsqueeze(1) - seen.gains).square().mean()
-    policy = -(standard(seen.advantages) * seen.chosen).mean()
-    return policy + 0.5 * critic - ENTROPY_WEIGHT * entropy_of(seen.logits)
-
-
 def plant(parts: Parts) -> None:
     """One of the two sides lacks a dimension."""
-    is_policy = parts.case.architecture == "actor-critic"
-    parts.loss_fn = table_of_values if is_policy else table_of_errors
+    parts.loss_fn = table_of_errors
 
 
 FAULT = fault(
     __name__,
     __doc__,
     cause="shape-broadcast",
-    on=("tabular", "mlp", "actor-critic"),
+    on=("tabular", "mlp"),
     prepare=prepare,
     plant=plant,
 )
