@@ -205,9 +205,9 @@ def test_zeroing_keeps_the_shortcut_and_the_inner_norms():
     zero_outputs(model)
     block = model.layer2[0]
     assert float(block.bn3.weight.detach().abs().max()) == 0
-    assert [float(norm.weight.detach().min()) for norm in (block.bn1, block.bn2, block.downsample[1])] == [
-        1.0
-    ] * 3
+    assert [
+        float(norm.weight.detach().min()) for norm in (block.bn1, block.bn2, block.downsample[1])
+    ] == [1.0] * 3
     assert spread(block.conv3.weight) > 0
 
 

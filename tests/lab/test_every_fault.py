@@ -63,7 +63,9 @@ def test_a_control_trains_and_stays_finite(name, architecture):
     program = CONTROLS[name].program(Case(architecture=architecture, seed=1))
     run = trained(program, 8)
     assert all(torch.isfinite(value).all() for value in digest(program))
-    assert run.history.step >= 7  # a step of the user's own may hold several of the optimizer
+    assert (
+        run.history.step >= 3
+    )  # optimizers that take turns share a row, several steps write several
 
 
 def test_a_fault_of_an_unknown_cause_is_refused():

@@ -42,7 +42,7 @@ _HOMES = {
     "initialize": "initialization",
     "linear_drop_rates": "drop_path",
     "lsuv": "layer_sequential",
-    "max_attention_logit": "max_attention_logit",
+    "max_attention_logit": "attention_logits",
     "mup_groups": "maximal_update",
     "norm_for": "norm_choice",
     "normalize_advantages": "advantages",
