@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from steadytrain import recipes
 from steadytrain.core.errors import UnknownNameError, UsageError
 from steadytrain.lab import LabSettings, find_experiment
 from steadytrain.lab.lr.arms import BASELINE, RECIPE, arms, find_arm, peer_is_installed
@@ -207,6 +208,16 @@ def test_every_parameter_is_trained_once():
     trained = [id(p) for group in groups for p in group["params"]]
     assert sorted(trained) == sorted(id(p) for p in model.parameters())
     assert [group["lr"] for group in groups] == pytest.approx([0.1, 0.03])
+
+
+def test_what_is_measured_is_what_the_recipe_for_transformers_says():
+    plan, arm = recipes.transformer(), find_arm(RECIPE)
+    optimizer = arm.optimizer(arm.build(11, SMALL), plan.optimizer.lr)
+    assert optimizer.defaults["betas"] == plan.optimizer.betas
+    assert (arm.eps, arm.weight_decay) == (plan.optimizer.eps, plan.optimizer.weight_decay)
+    assert (arm.switches.stored_rms, arm.gain_rate) == (plan.stored_rms, plan.vector_ratio)
+    assert plan.clip is not None
+    assert arm.clip == plan.clip.max_norm
 
 
 def test_the_same_job_gives_the_same_bits_and_leaves_the_generator_alone():
