@@ -18,6 +18,7 @@ from report_runs import (
     saved,
 )
 
+from steadytrain.core.experiment import Chart, Experiment, Series
 from steadytrain.core.history import History
 from steadytrain.report.html import write_report
 from steadytrain.store.reader import SavedRun
@@ -239,3 +240,14 @@ def test_without_a_script_the_page_says_what_it_needs(chromium: Any, tmp_path: P
     page.goto(write_report([healthy(5)], tmp_path / "page.html").as_uri())
     assert "Allow scripts" in page.locator("noscript").inner_text()
     context.close()
+
+
+def test_names_that_look_like_numbers_stay_names(chromium, tmp_path):
+    line = Series(name="a", x=("3e-4", "1e-3", "1e-1"), y=(3.0, 2.0, 2.5))
+    chart = Chart(title="Loss", x_label="rate", y_label="loss", series=(line,))
+    found = Experiment(name="x", title="Rates", summary="Some.", data="none", charts=(chart,))
+    run = saved(path=Path("x"), experiment=found, meta={"name": "x"})
+    opened = Opened(chromium, write_report([run], tmp_path / "x.html"))
+    types = "[...document.querySelectorAll('.plot')].map((plot) => plot._fullLayout.xaxis.type)"
+    assert opened.page.evaluate(types) == ["category"]
+    opened.page.close()

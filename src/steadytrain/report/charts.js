@@ -252,6 +252,8 @@ function chartFigure(chart) {
         { type: "scatter", mode: "lines", x, y: high, line: { width: 0 }, fill: "tonexty", fillcolor: own + "26", hoverinfo: "skip", showlegend: false }] : [];
       return [...band, { type: "scatter", mode: x.length > 40 ? "lines" : "lines+markers", x, y, name: plain(series.name, 40), line: { color: own, width: 1.8, dash: DASHES[Math.floor(index / 8) % 4] }, marker: { size: 5 }, hovertemplate }];
     });
-    return { data, layout: baseLayout(colour, { height: 300, barmode: "group", bargap: 0.3, xaxis: { title: { text: plain(chart.x_label) }, showgrid: chart.kind !== "bar" }, yaxis: { ...valueAxis(state.log, heights(chart.series)), title: { text: plain(chart.y_label) } } }) };
+    // names that look like numbers ("3e-4") would otherwise be drawn as numbers
+    const named = chart.series.some((series) => Array.isArray(series.x)) ? { type: "category" } : {};
+    return { data, layout: baseLayout(colour, { height: 300, barmode: "group", bargap: 0.3, xaxis: { ...named, title: { text: plain(chart.x_label) }, showgrid: chart.kind !== "bar" }, yaxis: { ...valueAxis(state.log, heights(chart.series)), title: { text: plain(chart.y_label) } } }) };
   };
 }
