@@ -37,7 +37,7 @@ _HOMES = {
     "judge": "engine",
     "replay": "engine",
     "rule": "core.rule",
-    "stabilise": "recipes",
+    "stabilise": "recipes.stabilising",
     "train": "training",
     "watch": "watching",
 }
