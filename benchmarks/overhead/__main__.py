@@ -51,6 +51,7 @@ def main() -> None:
         )
         if options.growth:
             results = _with_growth(results, options, Path(folder))
+            torch.set_num_threads(options.threads)
     text = markdown(results)
     print(text)
     if options.out is not None:
