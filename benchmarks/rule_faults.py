@@ -32,6 +32,7 @@ import steadytrain as st
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.engine import known_rules
 from steadytrain.lab.datasets import digits
+from steadytrain.lab.zoo.scoring import Share
 
 RESULT = Path(__file__).parent / "results" / "rule_faults.md"
 ONSET = 150
@@ -578,12 +579,7 @@ def run(job: tuple[str, str, str, int]) -> Result:
 
 def wilson(hits: int, total: int) -> str:
     """`hits / total` with its 95% interval (Wilson 1927)."""
-    if not total:
-        return "-"
-    z, share = 1.96, hits / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total**2)) / (1 + z * z / total)
-    return f"{hits}/{total} [{max(0, middle - half):.2f}, {min(1, middle + half):.2f}]"
+    return str(Share(hits=hits, total=total))
 
 
 def found(result: Result) -> Finding | None:

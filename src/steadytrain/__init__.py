@@ -6,8 +6,9 @@ the command line and the report start without it.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from steadytrain.core.lazy import lazily
 
 if TYPE_CHECKING:
     from steadytrain.core.action import Event
@@ -64,14 +65,4 @@ __all__ = [
     "watch",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'steadytrain' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"steadytrain.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOMES)
