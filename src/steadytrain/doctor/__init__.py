@@ -1,0 +1,1 @@
+"""The doctor: proves a root cause by changing one thing and running again."""
