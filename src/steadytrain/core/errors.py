@@ -4,6 +4,7 @@
     ├── UsageError (also ValueError)        a call, option or file that cannot mean what was written
     │   ├── ProgramError                    a Program whose fields do not fit together
     │   ├── ConfigError                     a configuration file or an option in it
+    │   ├── SnapshotError                   a snapshot that does not fit what it is restored into
     │   └── UnknownNameError (LookupError)  a rule, statistic, cause, experiment that does not exist
     ├── StoreError (also OSError)           a run directory
     │   ├── RunNotFoundError                nothing there that is a run
@@ -35,6 +36,10 @@ class ProgramError(UsageError):
 
 class ConfigError(UsageError):
     """A configuration file, or an option in it, that cannot be read as meant."""
+
+
+class SnapshotError(UsageError):
+    """A snapshot that does not fit the parts it should be restored into."""
 
 
 class UnknownNameError(UsageError, LookupError):

@@ -1,0 +1,15 @@
+"""Snapshots: everything a step changes, kept in memory and on disk, and put back to the bit."""
+
+from steadytrain.snapshots.memory import HostMemory
+from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.snapshot import Snapshot, capture, misfit, parts_of, restore
+
+__all__ = [
+    "HostMemory",
+    "RandomSources",
+    "Snapshot",
+    "capture",
+    "misfit",
+    "parts_of",
+    "restore",
+]
