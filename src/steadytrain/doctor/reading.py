@@ -1,0 +1,120 @@
+"""What a run says of its own health, as numbers without a scale.
+
+Everything is a ratio: a loss in nats, in squared metres or of another sign reads the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steadytrain.core.finding import Finding, Severity
+from steadytrain.doctor.observing import Observation
+
+ENDS: Final = 0.15
+"""Share of the steps at each end over which the loss is averaged; at least 3 steps."""
+
+SURE: Final = 3.0
+"""Standard errors beyond which a difference is no accident."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A run, or its first steps, in numbers."""
+
+    steps: int
+    is_finite: bool
+    """No error, and a finite loss to the end."""
+    alarms: frozenset[str]
+    """Rules that spoke at warning or above."""
+    first_alarm: int
+    """Step of the first of them, or `steps` if there is none."""
+    head: float
+    """Mean loss of the first steps."""
+    tail: float
+    """Median loss of the last ones."""
+    error: float
+    """Standard error of head minus tail."""
+    held: float = math.nan
+    """Mean original loss on the held microbatches after the run."""
+    metric: float = math.nan
+
+    @property
+    def learned(self) -> bool:
+        """Whether the loss fell by more than its noise explains."""
+        return self.is_finite and self.head - self.tail > SURE * self.error
+
+    @property
+    def progress(self) -> float:
+        """The fall of the loss over its first level, at most 1; NaN where it was never finite."""
+        scale = max(abs(self.head), abs(self.tail), 1e-30)
+        return float(np.clip((self.head - self.tail) / scale, -1.0, 1.0))
+
+
+def read(observation: Observation, steps: int | None = None) -> Reading:
+    """The numbers of a run, or of its first `steps`."""
+    wanted = observation.asked if steps is None else min(steps, observation.asked)
+    losses = np.asarray(observation.losses[:wanted], dtype=np.float64)
+    alarms = alarms_of(observation.findings, wanted)
+    complete = len(losses) == wanted and not (observation.error and wanted == observation.asked)
+    is_whole = wanted == observation.asked
+    head, tail, error = _ends(losses)
+    return Reading(
+        steps=wanted,
+        is_finite=complete and bool(np.isfinite(_last(losses)).all()),
+        alarms=frozenset(finding.rule for finding in alarms),
+        first_alarm=min((finding.step for finding in alarms), default=wanted),
+        head=head,
+        tail=tail,
+        error=error,
+        held=_mean(observation.held) if is_whole else math.nan,
+        metric=observation.metric if is_whole else math.nan,
+    )
+
+
+def alarms_of(findings: Sequence[Finding], steps: int) -> list[Finding]:
+    """The findings of warning or above before `steps`."""
+    return [f for f in findings if f.severity >= Severity.WARNING and f.step < steps]
+
+
+def difference(mine: Observation, others: Observation, steps: int) -> tuple[float, float]:
+    """By how much the last losses of `mine` lie below those of `others`, and its standard error.
+
+    Both played the same microbatches in the same order, so that steps are compared in pairs.
+    """
+    own = np.asarray(mine.losses[:steps], dtype=np.float64)
+    theirs = np.asarray(others.losses[:steps], dtype=np.float64)
+    if len(own) != len(theirs) or not len(own):
+        return math.nan, math.nan
+    gaps = _last(theirs) - _last(own)
+    return float(np.median(gaps)), _standard_error(gaps)
+
+
+def _ends(losses: NDArray[np.float64]) -> tuple[float, float, float]:
+    if not len(losses):
+        return math.nan, math.nan, math.nan
+    first, last = losses[: min(3, len(losses))], _last(losses)
+    with np.errstate(all="ignore"):
+        error = math.hypot(_standard_error(losses[: len(last)]), _standard_error(last))
+        return float(first.mean()), float(np.median(last)), error
+
+
+def _last(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    return losses[-max(3, round(ENDS * len(losses))) :]
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    """Of the mean, from the differences of neighbours: a trend is no noise."""
+    if len(values) < 3:
+        return math.nan
+    with np.errstate(all="ignore"):
+        return float(np.diff(values).std() / math.sqrt(2 * len(values)))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else math.nan

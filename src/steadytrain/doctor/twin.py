@@ -1,0 +1,151 @@
+"""A copy of a program that shares nothing with it that training could change.
+
+`Program.copy` shares the functions. People's functions close over their model, their optimizer or
+a counter, and a copy that called them would train the original. Here every function that closes
+over something is made anew on copies of what it closes over, in one piece with the rest.
+
+Out of reach are objects that a function finds by a global name; they are shared.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any, Final
+
+import torch
+
+from steadytrain.core.errors import ProgramError
+from steadytrain.core.program import Program
+from steadytrain.doctor.scene import models_of
+
+SHARED: Final = ("batches", "validation", "factory")
+"""Fields that stay the very objects: the data is read, never written."""
+
+Memo = dict[int, Any]
+
+
+def twin_of(program: Program) -> Program:
+    """A copy of `program` in one piece; running it leaves the original as it is.
+
+    Raises:
+        ProgramError: some part cannot be copied; says which.
+    """
+    memo: Memo = {id(v): v for name in SHARED if (v := getattr(program, name)) is not None}
+    functions = list(_functions_of(program))
+    made = [_made_anew(function, memo) for function in functions]
+    _detach_graphs(program, memo)
+    twin = object.__new__(Program)
+    for option in fields(program):
+        setattr(twin, option.name, _copied(program, option.name, memo))
+    for function, anew in zip(functions, made, strict=True):
+        _fill(function, anew, memo)
+    return twin
+
+
+def _copied(program: Program, name: str, memo: Memo) -> Any:
+    try:
+        return copy.deepcopy(getattr(program, name), memo)
+    except Exception as error:
+        msg = f"Program.{name} cannot be copied ({type(error).__name__}: {error}), and the doctor"
+        raise ProgramError(
+            f"{msg} only ever runs copies. Keep open files, locks and live iterators out of "
+            "Program.extra and of the model's attributes, and make them inside the functions."
+        ) from error
+
+
+def _functions_of(program: Program) -> Iterator[Callable[..., Any]]:
+    """Every function with a state of its own that the program reaches, each once."""
+    seen: set[int] = set()
+    waiting = list(_reached(program))
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        waiting += _inside(value)
+        if isinstance(value, types.FunctionType) and (value.__closure__ or value.__defaults__):
+            yield value
+
+
+def _reached(program: Program) -> Iterator[Any]:
+    yield from (program.loss_fn, program.metric_fn, program.step_fn, program.extra)
+    for model in models_of(program):
+        for module in model.modules():
+            yield vars(module)
+    yield getattr(program.scheduler, "lr_lambdas", None)
+
+
+def _inside(value: Any) -> list[Any]:
+    """What a container or a callable holds, one level down."""
+    if isinstance(value, types.FunctionType):
+        cells = [c.cell_contents for c in value.__closure__ or () if not _is_empty(c)]
+        return [*cells, *(value.__defaults__ or ())]
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if isinstance(value, dict):
+        return [v for v in value.values() if not isinstance(v, torch.nn.Parameter)]
+    if isinstance(value, list | tuple) and len(value) <= 64:
+        return list(value)
+    if isinstance(value, types.MethodType):
+        return [value.__func__]
+    return []
+
+
+def _made_anew(function: Callable[..., Any], memo: Memo) -> types.FunctionType:
+    """The function with empty cells, known to the copy as the original's stand-in."""
+    assert isinstance(function, types.FunctionType)
+    cells = tuple(types.CellType() for _ in function.__closure__ or ())
+    anew = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, None, cells or None
+    )
+    anew.__kwdefaults__ = function.__kwdefaults__
+    anew.__dict__.update(function.__dict__)
+    anew.__qualname__, anew.__module__ = function.__qualname__, function.__module__
+    anew.__doc__, anew.__annotations__ = function.__doc__, function.__annotations__
+    memo[id(function)] = anew
+    return anew
+
+
+def _fill(function: Callable[..., Any], anew: types.FunctionType, memo: Memo) -> None:
+    assert isinstance(function, types.FunctionType)
+    for cell, own in zip(function.__closure__ or (), anew.__closure__ or (), strict=True):
+        if not _is_empty(cell):
+            own.cell_contents = _copied_or_shared(cell.cell_contents, memo)
+    if function.__defaults__:
+        anew.__defaults__ = tuple(_copied_or_shared(v, memo) for v in function.__defaults__)
+
+
+def _copied_or_shared(value: Any, memo: Memo) -> Any:
+    """A copy; the very object where it cannot be copied: a module, a lock, a logger's file."""
+    try:
+        return copy.deepcopy(value, memo)
+    except Exception:
+        return value
+
+
+def _is_empty(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - reading is the question
+    except ValueError:
+        return True
+    return False
+
+
+def _detach_graphs(program: Program, memo: Memo) -> None:
+    """Tensors that stand in a graph, and generators, are copied by hand: deepcopy refuses them."""
+    seen: set[int] = set()
+    waiting = list(_reached(program))
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        waiting += _inside(value)
+        if isinstance(value, torch.Generator):
+            memo[id(value)] = value.clone_state()
+        elif isinstance(value, torch.Tensor) and not value.is_leaf:
+            memo[id(value)] = value.detach().clone().requires_grad_(value.requires_grad)
