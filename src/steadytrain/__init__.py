@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from steadytrain.core.lazy import lazily
 
 if TYPE_CHECKING:
+    from steadytrain.checks import preflight
     from steadytrain.core.action import Event
     from steadytrain.core.diagnosis import Cause, Diagnosis, Trial
     from steadytrain.core.errors import SteadytrainError
@@ -36,6 +37,7 @@ _HOMES = {
     "Trial": "core.diagnosis",
     "Watch": "watching",
     "judge": "engine",
+    "preflight": "checks",
     "replay": "engine",
     "rule": "core.rule",
     "stabilise": "recipes.stabilising",
@@ -58,6 +60,7 @@ __all__ = [
     "Trial",
     "Watch",
     "judge",
+    "preflight",
     "replay",
     "rule",
     "stabilise",

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from steadytrain.core.answer import Answer
+from steadytrain.core.errors import UsageError
 from steadytrain.core.finding import Evidence, Finding, as_list, plain
+from steadytrain.core.program import Program
+
+Fixer = Callable[[Program], Program]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,9 +24,17 @@ class Trial:
     healthy: bool
     outcome: str
     numbers: Mapping[str, Evidence] = field(default_factory=dict[str, Evidence])
+    name: str = ""
+    """The change's name in code: `lr-tenth`."""
+    steps: int = 0
+    """Optimizer steps that were run."""
+    losses: tuple[float | None, ...] = ()
+    """The loss over these steps, thinned out evenly; None where it was not finite."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "numbers", {k: plain(v) for k, v in self.numbers.items()})
+        finite = (None if v is None or not math.isfinite(v) else float(v) for v in self.losses)
+        object.__setattr__(self, "losses", tuple(finite))
 
     def to_json(self) -> dict[str, Any]:
         """The trial as JSON's own types."""
@@ -30,6 +44,9 @@ class Trial:
             "healthy": self.healthy,
             "outcome": self.outcome,
             "numbers": numbers,
+            "name": self.name,
+            "steps": self.steps,
+            "losses": list(self.losses),
         }
 
     @classmethod
@@ -40,6 +57,9 @@ class Trial:
             healthy=bool(data["healthy"]),
             outcome=str(data["outcome"]),
             numbers=dict(data.get("numbers", {})),
+            name=str(data.get("name", "")),
+            steps=int(data.get("steps", 0)),
+            losses=tuple(data.get("losses", ())),
         )
 
 
@@ -100,12 +120,33 @@ class Diagnosis:
     """Best explanation first."""
     findings: tuple[Finding, ...] = ()
     trials: tuple[Trial, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    """What each preflight check said, in the order of the ten steps."""
     summary: str = ""
+    cost: float = 0.0
+    """Steps of all runs together, over those of the observed run."""
+    fixer: Fixer | None = field(default=None, repr=False, compare=False)
+    """Makes the best cause's change on a program; not part of the JSON."""
 
     @property
     def healthy(self) -> bool:
         """Whether nothing was found that a person must change."""
         return not self.causes
+
+    def apply_fix(self, program: Program) -> Program:
+        """A new program with the best cause's change made on it; the old one is untouched.
+
+        Raises:
+            UsageError: nothing is to be fixed, no change that could is known, or the diagnosis
+                was read from JSON, which carries no program code.
+        """
+        if self.healthy:
+            raise UsageError("the diagnosis is healthy: there is nothing to fix.")
+        if self.fixer is None:
+            msg = f"no change of a program is known to repair {self.causes[0].name!r}"
+            remedy = f"do it by hand: {self.causes[0].fix or 'see `steadytrain explain`'}"
+            raise UsageError(f"{msg} here, or the diagnosis was read from JSON: {remedy}")
+        return self.fixer(program)
 
     def to_json(self) -> dict[str, Any]:
         """The diagnosis as JSON's own types."""
@@ -114,7 +155,9 @@ class Diagnosis:
             "causes": [cause.to_json() for cause in self.causes],
             "findings": [finding.to_json() for finding in self.findings],
             "trials": [trial.to_json() for trial in self.trials],
+            "answers": [answer.to_json() for answer in self.answers],
             "summary": self.summary,
+            "cost": self.cost,
         }
 
     @classmethod
@@ -124,5 +167,7 @@ class Diagnosis:
             causes=tuple(Cause.from_json(item) for item in data.get("causes", ())),
             findings=tuple(Finding.from_json(item) for item in data.get("findings", ())),
             trials=tuple(Trial.from_json(item) for item in data.get("trials", ())),
+            answers=tuple(Answer.from_json(item) for item in data.get("answers", ())),
             summary=str(data.get("summary", "")),
+            cost=float(data.get("cost", 0.0)),
         )
