@@ -6,10 +6,10 @@ raises `Unseen`, which the runner turns into the answer "not applicable".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ from steadytrain.checks._seen import FirstStep
 from steadytrain.checks._trial import Trial
 from steadytrain.core.check import Unseen
 from steadytrain.core.program import Program
+
+Probed = TypeVar("Probed")
 
 NUM_BATCHES = 8
 """Batches that are read for looking at the data."""
@@ -42,6 +44,7 @@ class Scene:
         self.quick = quick
         self.seed = seed
         self._batches = FirstBatches(program.batches)
+        self._once: dict[Callable[[Scene], Any], Any] = {}
 
     @property
     def model(self) -> nn.Module:
@@ -132,6 +135,22 @@ class Scene:
                 trial.program.model.eval()
             own = self.batch() if batch is None else batch
             return trial.record(own, backward=False, change=change)
+
+    def once(self, probe: Callable[[Scene], Probed]) -> Probed:
+        """What `probe(scene)` returns; computed for the first check that asks, shared by all.
+
+        Raises:
+            Unseen: the probe raised it, for this check and every later one.
+        """
+        if probe not in self._once:
+            try:
+                self._once[probe] = probe(self)
+            except Unseen as reason:
+                self._once[probe] = reason
+        kept = self._once[probe]
+        if isinstance(kept, Unseen):
+            raise Unseen(str(kept))
+        return kept
 
     def close(self) -> None:
         """The data is let go."""
