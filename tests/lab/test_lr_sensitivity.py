@@ -18,6 +18,7 @@ from steadytrain.lab.lr.one_run import RunJob, RunRecord, run_job
 from steadytrain.lab.lr.plan import QUICK, jobs, scale_for
 from steadytrain.lab.lr.tables import rate_name, tables
 from steadytrain.lab.lr.text import load_text
+from steadytrain.optim.robust_clipping import RobustClip
 
 SMALL = Size(width=16, layers=2, heads=2, context=8)
 RATES = (1e-3, 1e-2, 1e-1)
@@ -216,8 +217,15 @@ def test_what_is_measured_is_what_the_recipe_for_transformers_says():
     assert optimizer.defaults["betas"] == plan.optimizer.betas
     assert (arm.eps, arm.weight_decay) == (plan.optimizer.eps, plan.optimizer.weight_decay)
     assert (arm.switches.stored_rms, arm.gain_rate) == (plan.stored_rms, plan.vector_ratio)
-    assert plan.clip is not None
-    assert arm.clip == plan.clip.max_norm
+    clip = arm.clip()
+    assert plan.clip.name == "robust"
+    assert isinstance(clip, RobustClip)
+    assert clip.warmup_max_norm == plan.clip.max_norm
+
+
+def test_every_run_clips_with_statistics_of_its_own():
+    arm = find_arm(RECIPE)
+    assert arm.clip() is not arm.clip()
 
 
 def test_the_same_job_gives_the_same_bits_and_leaves_the_generator_alone():

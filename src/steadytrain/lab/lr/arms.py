@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import torch
@@ -13,6 +15,12 @@ from torch.nn.functional import cross_entropy
 from steadytrain.blocks.logit_penalty import z_loss
 from steadytrain.core.errors import UnknownNameError
 from steadytrain.lab.lr.char_gpt import CharGPT, Size, Switches
+from steadytrain.optim.robust_clipping import RobustClip
+from steadytrain.recipes.plan import Recipe
+from steadytrain.recipes.transformers import transformer
+
+MAX_NORM: Final = 1.0
+"""Of the gradient: Wortsman et al. 2023."""
 
 PEER: Final = "x_transformers"
 """Compared with where it is installed; no part of the lab needs it."""
@@ -35,8 +43,8 @@ class Arm:
     """Rate of gains and biases as a share of the matrices' rate."""
     eps: float = 1e-8
     """Of Adam."""
-    clip: float = 1.0
-    """Of the total gradient norm."""
+    robust_clip: bool = False
+    """Whether norm 1 is the limit only until the run's own level is known."""
 
     def build(self, vocabulary: int, size: Size) -> nn.Module:
         """The model, initialised from torch's global generator."""
@@ -51,6 +59,12 @@ class Arm:
         uncapped = model.uncapped(inputs)
         told = cross_entropy(model.capped(uncapped).flatten(0, 1), targets.flatten())
         return told + z_loss(uncapped, weight=self.z_loss)
+
+    def clip(self) -> Callable[[list[nn.Parameter]], object]:
+        """What bounds the gradients of one run."""
+        if self.robust_clip:
+            return RobustClip(warmup_max_norm=MAX_NORM)
+        return partial(nn.utils.clip_grad_norm_, max_norm=MAX_NORM)
 
     def optimizer(self, model: nn.Module, peak_rate: float) -> torch.optim.Optimizer:
         """AdamW at its peak rate: matrices are decayed, gains and biases never are.
@@ -98,6 +112,30 @@ def peer_is_installed() -> bool:
 BASELINE: Final = "pre-LN"
 RECIPE: Final = "recipe"
 
+
+def _recipe_arm(plan: Recipe) -> Arm:
+    """`recipes.transformer` as it stands: its numbers are the plan's, its blocks those it names."""
+    return Arm(
+        name=RECIPE,
+        description="`recipes.transformer`: RMS norm at both ends of each branch, queries and keys "
+        "normalised (gains from 1.5), output logits capped at 15, every matrix and each embedding "
+        f"scale-free and stored at {plan.stored_rms:g}, no weight decay, gains at "
+        f"{plan.vector_ratio:g} of the rate, Adam's eps {plan.optimizer.eps:g}, robust clip.",
+        switches=Switches(
+            placement="sandwich",
+            norm="rms",
+            qk_norm=True,
+            qk_gain=1.5,
+            soft_cap=15.0,
+            stored_rms=plan.stored_rms,
+        ),
+        weight_decay=plan.optimizer.weight_decay,
+        gain_rate=plan.vector_ratio,
+        eps=plan.optimizer.eps,
+        robust_clip=plan.clip.name == "robust",
+    )
+
+
 _OURS: Final = (
     Arm(
         name=BASELINE,
@@ -122,24 +160,7 @@ _OURS: Final = (
         switches=Switches(qk_norm=True, soft_cap=15.0, zero_output=True),
         z_loss=1e-4,
     ),
-    Arm(
-        name=RECIPE,
-        description="RMS norm at both ends of each branch, queries and keys normalised (gains "
-        "from 1.5), output logits capped at 15, every matrix and each embedding scale-free and "
-        "stored at 0.005 (the output weight twice as large), no weight decay, gains at 0.3 of the rate, Adam's eps 1e-12, clip 1.",
-        switches=Switches(
-            placement="sandwich",
-            norm="rms",
-            qk_norm=True,
-            qk_gain=1.5,
-            soft_cap=15.0,
-            stored_rms=0.005,
-            head_gain=2.0,
-        ),
-        weight_decay=0.0,
-        gain_rate=0.3,
-        eps=1e-12,
-    ),
+    _recipe_arm(transformer(total_steps=400)),
 )
 
 _PEERS: Final = (

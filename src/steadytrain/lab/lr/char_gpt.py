@@ -50,8 +50,6 @@ class Switches:
     """Whether the last projection of each branch starts at zero."""
     stored_rms: float | None = None
     """Every matrix is scale-free, stored with this root mean square; plain weights if None."""
-    head_gain: float = 1.0
-    """Factor on the size of the scale-free output weight, which cannot grow by training."""
 
 
 class CharGPT(nn.Module):
@@ -102,7 +100,6 @@ class CharGPT(nn.Module):
                 for layer in cast("_Block", block).last_layers:
                     nn.init.zeros_(layer.weight)
         if switches.stored_rms is not None:
-            self.head.weight.mul_(switches.head_gain)
             scale_free(self, stored_rms=switches.stored_rms)
             scale_free(self.embedding, rms=1.0, stored_rms=switches.stored_rms)
 
