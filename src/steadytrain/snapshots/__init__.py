@@ -1,13 +1,17 @@
 """Snapshots: everything a step changes, kept in memory and on disk, and put back to the bit."""
 
 from steadytrain.snapshots.memory import HostMemory
+from steadytrain.snapshots.ring import SnapshotRing
 from steadytrain.snapshots.rng import RandomSources
 from steadytrain.snapshots.snapshot import Snapshot, capture, misfit, parts_of, restore
+from steadytrain.snapshots.stream import Stream
 
 __all__ = [
     "HostMemory",
     "RandomSources",
     "Snapshot",
+    "SnapshotRing",
+    "Stream",
     "capture",
     "misfit",
     "parts_of",

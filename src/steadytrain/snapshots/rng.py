@@ -45,6 +45,16 @@ class RandomSources:
         for generator, own in zip(self.generators, state["generators"], strict=False):
             generator.set_state(own)
 
+    def moved(self, state: dict[str, Any]) -> bool:
+        """Whether any source has drawn, or was set, since `state` was captured."""
+        own = self.capture()
+        tensors = [(own["cpu"], state["cpu"])]
+        tensors += [(own["devices"][name], state["devices"].get(name)) for name in own["devices"]]
+        tensors += list(zip(own["generators"], state["generators"], strict=True))
+        if own["python"] != state["python"] or not _same_numpy(own["numpy"], state["numpy"]):
+            return True
+        return any(b is None or not torch.equal(a, b) for a, b in tensors)
+
     def state_dict(self) -> dict[str, Any]:
         """`capture` under the name that snapshots ask every part for."""
         return self.capture()
@@ -64,6 +74,13 @@ def loader_generators(batches: object) -> Iterable[torch.Generator]:
         if isinstance(generator, torch.Generator):
             found.setdefault(id(generator), generator)
     return found.values()
+
+
+def _same_numpy(a: Any, b: Any) -> bool:
+    if a.keys() != b.keys():
+        return False
+    pairs = [(a[key], b[key]) for key in a]
+    return all(_same_numpy(x, y) if isinstance(x, dict) else np.array_equal(x, y) for x, y in pairs)
 
 
 def _device_state(device: torch.device) -> torch.Tensor:

@@ -33,6 +33,8 @@ class Snapshot:
     """Paths of objects that no snapshot can hold; a restore leaves them as they are."""
     owners: Mapping[str, weakref.ref[Any]] = field(default_factory=dict[str, "weakref.ref[Any]"])
     """The live parameters it was taken from; empty for one that was read from a disk."""
+    data: Any = None
+    """The position in the data, or whatever else was given to be kept with it."""
     event: Any = None
     """Set when the copies from a GPU are complete."""
 
@@ -60,7 +62,11 @@ def parts_of(program: Program, **others: Any) -> dict[str, Any]:
 
 
 def capture(
-    parts: Mapping[str, Any], *, step: int = 0, memory: HostMemory | None = None
+    parts: Mapping[str, Any],
+    *,
+    step: int = 0,
+    memory: HostMemory | None = None,
+    data: Any = None,
 ) -> Snapshot:
     """A copy of everything in `parts` that a step changes, on the host, equal to the bit.
 
@@ -72,7 +78,9 @@ def capture(
     Args:
         parts: name -> object; None stands for a part that is not there.
         step: finished steps.
-        memory: where to copy to; new memory is asked for if None.
+        memory: where to copy to; new memory is asked for if None. Giving a snapshot's tensors
+            back to it lets the next one use them.
+        data: kept with the snapshot as it is: the position in the data.
 
     Cost: one pass over the memory of the parts; from a GPU it does not wait for the device.
 
@@ -99,6 +107,7 @@ def capture(
         names=walk.names,
         uncovered=tuple(walk.uncovered),
         owners=owners_of(_present(parts)),
+        data=data,
         event=_recorded(walk.tensors),
     )
 
@@ -122,6 +131,8 @@ def restore(snapshot: Snapshot, parts: Mapping[str, Any]) -> None:
 
 def misfit(snapshot: Snapshot, parts: Mapping[str, Any]) -> str | None:
     """Why the snapshot cannot be restored into the parts; None where it can."""
+    if len(snapshot.tensors) != len(snapshot.names):
+        return "its memory was given to a newer one"
     return next(
         differences(snapshot.parts, _present(parts), snapshot.tensors, snapshot.owners), None
     )

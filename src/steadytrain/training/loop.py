@@ -15,12 +15,12 @@ from steadytrain.core.action import Event, EventKind
 from steadytrain.core.errors import ProgramError
 from steadytrain.core.finding import Evidence
 from steadytrain.core.program import Program
+from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.stream import Stream
 from steadytrain.training.checkpoints import Checkpoints
 from steadytrain.training.interrupt import CtrlC
-from steadytrain.training.microbatches import Microbatches
 from steadytrain.training.progress import Display
 from steadytrain.training.record import Record
-from steadytrain.training.rng import RandomSources
 from steadytrain.training.snapshot import capture
 from steadytrain.training.stepping import make_step
 
@@ -55,7 +55,7 @@ class Loop:
         rhythm: Rhythm,
         first_row: int,
         run_dir: Path | None,
-        microbatches: Microbatches,
+        microbatches: Stream,
         sources: RandomSources,
         display: Display,
     ) -> None:

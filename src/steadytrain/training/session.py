@@ -11,14 +11,14 @@ import torch
 
 from steadytrain.core.program import Program
 from steadytrain.core.rule import Rule
+from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.stream import Stream
 from steadytrain.training.checkpoints import Checkpoints, Loaded
 from steadytrain.training.loop import Loop, Rhythm, device_of
-from steadytrain.training.microbatches import Microbatches
 from steadytrain.training.portable import encode
 from steadytrain.training.progress import make_display
 from steadytrain.training.record import BareRecord, Record
 from steadytrain.training.request import check_request
-from steadytrain.training.rng import RandomSources
 from steadytrain.training.run import Run
 from steadytrain.training.snapshot import capture, restore
 from steadytrain.training.stepping import provide_scaler
@@ -79,7 +79,7 @@ def train(
     check_request(program, rhythm, directory, resume=resume)
     provide_scaler(program, device_of(program))
     sources = RandomSources.of(program.model, program.batches)
-    microbatches = Microbatches(program.batches, sources, resumable=checkpoint_every is not None)
+    microbatches = Stream(program.batches, sources, resumable=checkpoint_every is not None)
     loaded = Checkpoints(directory).load_newest() if directory and resume else None
     changed: list[str] = []
     if loaded:

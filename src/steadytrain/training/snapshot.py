@@ -11,15 +11,15 @@ from torch.nn.parameter import is_lazy
 
 from steadytrain.core.errors import UsageError
 from steadytrain.core.program import Program
-from steadytrain.training.microbatches import Microbatches
-from steadytrain.training.rng import RandomSources
+from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.stream import Stream
 
 FORMAT: Final = 1
 
 Shapes = list[list[list[int] | None]]
 
 
-def capture(program: Program, microbatches: Microbatches, sources: RandomSources) -> dict[str, Any]:
+def capture(program: Program, microbatches: Stream, sources: RandomSources) -> dict[str, Any]:
     """The state of `program` after its last finished step; tensors are shared, not copied."""
     return {
         "format": FORMAT,
@@ -34,7 +34,7 @@ def capture(program: Program, microbatches: Microbatches, sources: RandomSources
 
 
 def restore(
-    program: Program, state: dict[str, Any], microbatches: Microbatches, sources: RandomSources
+    program: Program, state: dict[str, Any], microbatches: Stream, sources: RandomSources
 ) -> list[str]:
     """`program` goes on as if it had never stopped.
 

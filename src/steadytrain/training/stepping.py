@@ -15,7 +15,7 @@ from steadytrain.core.errors import ProgramError
 from steadytrain.core.program import Program
 from steadytrain.optim.accumulation import Window
 from steadytrain.optim.precision import LossScale, autocast, scaler_for
-from steadytrain.training.microbatches import Microbatches
+from steadytrain.snapshots.stream import Stream
 from steadytrain.training.record import Record
 
 
@@ -38,7 +38,7 @@ class CanonicalStep:
         self._others = [p for p in program.model.parameters() if id(p) not in held]
         self._zero_grad()
 
-    def __call__(self, microbatches: Microbatches) -> torch.Tensor:
+    def __call__(self, microbatches: Stream) -> torch.Tensor:
         """The program is one optimizer step further; returns the mean loss, on its device."""
         program = self._program
         window = Window(program.accumulate)
@@ -68,7 +68,7 @@ class OwnStep:
     def __init__(self, program: Program) -> None:
         self._program = program
 
-    def __call__(self, microbatches: Microbatches) -> torch.Tensor:
+    def __call__(self, microbatches: Stream) -> torch.Tensor:
         """One call of `step_fn`; returns the loss it gave back."""
         program = self._program
         batch = next(microbatches)

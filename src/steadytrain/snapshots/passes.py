@@ -1,4 +1,4 @@
-"""The endless stream of microbatches: pass after pass over the data, with a known position."""
+"""Pass after pass over the data, with a position that can be told and taken up again."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from steadytrain.core.errors import ProgramError, UsageError
-from steadytrain.training.rng import RandomSources
+from steadytrain.snapshots.rng import RandomSources
 
-_END: Final = object()
+END: Final = object()
+"""What stands where a pass is over."""
 
 
-class Microbatches:
-    """Reads `batches` again whenever it is exhausted, and can say and restore where it stands.
+class Passes:
+    """Reads `batches` pass by pass, and can say and restore where it stands.
 
     The position is the state of every random source when the pass began and the number of
-    microbatches read since. Restoring it begins the pass again and reads on to the place, so
+    batches read since. Restoring it begins the pass again and reads on to the place, so
     any re-iterable whose order comes from those sources continues exactly; one that has
     `state_dict` and `load_state_dict` (torchdata's StatefulDataLoader) does it itself. Out of
     reach are generators of the data's own, and those of worker processes that outlive a pass
@@ -31,31 +32,41 @@ class Microbatches:
         self.epoch = 0
         """Finished passes."""
         self.num_read = 0
-        """Microbatches read in this pass."""
+        """Batches read in this pass."""
+        self.last_num_read = 0
+        """Batches that the pass before this one had."""
         self.is_reading = False
-        """Whether the data is being asked for a microbatch, or failed to give one."""
+        """Whether the data is being asked for a batch, or failed to give one."""
         self._batches = batches
         self._sources = sources
         self._resumable = resumable
         self._iterator: Iterator[Any] | None = None
         self._beginning: dict[str, Any] | None = None
 
-    def __next__(self) -> Any:
-        """The next microbatch; never raises StopIteration.
+    def read(self) -> Any:
+        """The next batch of the pass, or END where the pass is over; then the next one begins."""
+        if self._iterator is None:
+            self._begin()
+        batch = self._read()
+        if batch is END:
+            self._iterator = None
+            self.epoch += 1
+            self.last_num_read, self.num_read = self.num_read, 0
+            return END
+        self.num_read += 1
+        return batch
+
+    def read_on(self) -> Any:
+        """The next batch, of the next pass where this one is over; never END.
 
         Raises:
             ProgramError: a whole pass over the data gave nothing.
         """
-        if self._iterator is None:
-            self._begin()
-        batch = self._read()
-        if batch is _END and self.num_read:
-            self.epoch += 1
-            self._begin()
-            batch = self._read()
-        if batch is _END:
-            raise ProgramError(_nothing_to_read(self.epoch))
-        self.num_read += 1
+        batch = self.read()
+        if batch is END and self.last_num_read:
+            batch = self.read()
+        if batch is END:
+            raise ProgramError(_nothing_to_read(self.epoch - 1))
         return batch
 
     def state_dict(self) -> dict[str, Any]:
@@ -63,33 +74,36 @@ class Microbatches:
         return {
             "epoch": self.epoch,
             "num_read": self.num_read,
-            "beginning": self._beginning,
-            "loader": self._batches.state_dict() if self._is_stateful else None,
+            "beginning": self._beginning if self._iterator is not None else None,
+            "loader": self._batches.state_dict() if self.is_stateful else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The next microbatch is the one that would have followed `state_dict`.
+        """The next batch is the one that would have followed `state_dict`.
 
-        Cost: without a stateful loader, the pass's earlier microbatches are read again.
+        Cost: without a stateful loader, the pass's earlier batches are read again.
 
         Raises:
             UsageError: the data ends before the place is reached.
         """
-        self.epoch = state["epoch"]
-        self.num_read = state["num_read"]
+        self.epoch, self.num_read = state["epoch"], state["num_read"]
         if state["beginning"] is not None:
             self._sources.restore(state["beginning"])
-        stateful = self._is_stateful and state["loader"] is not None
+        stateful = self.is_stateful and state["loader"] is not None
         if stateful:
             self._batches.load_state_dict(state["loader"])
+        self._iterator = None
+        if not self.num_read and not stateful:  # the next pass begins when it is read
+            return
         self._begin(self.num_read)
         self._beginning = state["beginning"]
         for num_skipped in range(0 if stateful else self.num_read):
-            if self._read() is _END:
+            if self._read() is END:
                 raise UsageError(_data_changed(self.num_read, num_skipped))
 
     @property
-    def _is_stateful(self) -> bool:
+    def is_stateful(self) -> bool:
+        """Whether the data can say and restore its place itself."""
         methods = ("state_dict", "load_state_dict")
         return all(callable(getattr(self._batches, name, None)) for name in methods)
 
@@ -104,7 +118,7 @@ class Microbatches:
 
     def _read(self) -> Any:
         self.is_reading = True
-        batch = _END if self._iterator is None else next(self._iterator, _END)
+        batch = END if self._iterator is None else next(self._iterator, END)
         self.is_reading = False
         return batch
 
