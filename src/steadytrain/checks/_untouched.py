@@ -11,7 +11,7 @@ from torch import nn
 from steadytrain.checks._closures import modules_reached
 from steadytrain.core.errors import ProgramError
 from steadytrain.core.program import Program
-from steadytrain.training.rng import RandomSources
+from steadytrain.snapshots.rng import RandomSources
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from steadytrain.doctor.loss_calls import LossCalls
 from steadytrain.doctor.sandbox import sandbox
 from steadytrain.doctor.scene import LossCall, models_of
 from steadytrain.doctor.yardstick import Yardstick
+from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.stream import Stream
 from steadytrain.training.loop import device_of
-from steadytrain.training.microbatches import Microbatches
-from steadytrain.training.rng import RandomSources
 from steadytrain.training.session import open_watch
 from steadytrain.training.stepping import make_step, provide_scaler
 
@@ -117,7 +117,7 @@ class _Run:
             return
         try:
             sources = RandomSources.of(program.model, program.batches)
-            stream = Microbatches(program.batches, sources, resumable=False)
+            stream = Stream(program.batches, sources, resumable=False)
             do_step = make_step(program, watch, device)
             while len(self.losses) < self._steps and not self.stopped and not self._is_lost():
                 self._step(do_step, stream, watch)
@@ -128,7 +128,7 @@ class _Run:
             watch.close()
         self.history, self.findings = watch.history, watch.findings()
 
-    def _step(self, do_step: Any, stream: Microbatches, watch: Any) -> None:
+    def _step(self, do_step: Any, stream: Stream, watch: Any) -> None:
         if self.losses:
             loss = do_step(stream)
         else:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from steadytrain.core.program import Program
-from steadytrain.training.rng import RandomSources
+from steadytrain.snapshots.rng import RandomSources
 
 _ONE_AT_A_TIME: Final = threading.RLock()
 """The random generators belong to the process: trials of one process run one after another."""

@@ -11,8 +11,8 @@ import torch
 
 from steadytrain.core.errors import ProgramError
 from steadytrain.core.program import Program
-from steadytrain.training.microbatches import Microbatches
-from steadytrain.training.rng import RandomSources
+from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.stream import Stream
 
 MAX_BYTES: Final = 1 << 30
 """Memory for recorded microbatches; what is recorded until then is played again and again."""
@@ -72,7 +72,7 @@ def record(program: Program, count: int) -> Tape:
 
 def _read(batches: Iterable[Any], sources: RandomSources, count: int) -> Iterator[Any]:
     """Up to `count` microbatches; fewer where they are new objects that would fill the memory."""
-    stream = Microbatches(batches, sources, resumable=False)
+    stream = Stream(batches, sources, resumable=False)
     seen: set[int] = set()
     kept: list[Any] = []
     used = 0
