@@ -1,1 +1,1 @@
-"""One file per change that a trial makes on a copy of a program."""
+"""The changes that trials make, one file per kind; every one acts on a copy of a program."""
