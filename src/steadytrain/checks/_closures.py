@@ -1,24 +1,44 @@
-"""Which modules a user's function can reach without being given them."""
+"""Which modules a user's function reaches by itself: in its closure, its globals, its defaults.
+
+What it carries as an object (the `self` of a method, the arguments of a `partial`) is copied
+with the program and does not count.
+"""
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 from collections.abc import Iterable, Iterator
-from typing import Any
+from types import CodeType
+from typing import Any, Final
 
 from torch import nn
 
-_DEPTH = 4
+_DEPTH: Final = 4
+_WIDTH: Final = 256
+_READS: Final = ("LOAD_GLOBAL", "LOAD_NAME")
 
 
 def modules_reached(functions: Iterable[Any]) -> dict[nn.Module, str]:
-    """The modules in the functions' closures, globals, defaults and objects, with their names."""
+    """The modules that the functions read from outside, with the names they read them by."""
     found: dict[nn.Module, str] = {}
     seen: set[int] = set()
     for function in functions:
-        _walk(function, "", _DEPTH, seen, found)
+        plain = _plain(function)
+        for name, value in _variables(plain) if plain is not None else ():
+            _walk(value, name, _DEPTH, seen, found)
     return found
+
+
+def _plain(value: Any) -> Any:
+    """The function of Python behind a partial, a method or an object that is called."""
+    while isinstance(value, functools.partial):
+        value = value.func
+    value = getattr(value, "__func__", value)
+    if not inspect.isfunction(value) and not isinstance(value, nn.Module | type):
+        value = inspect.getattr_static(type(value), "__call__", None)
+    return value if inspect.isfunction(value) else None
 
 
 def _walk(value: Any, name: str, depth: int, seen: set[int], found: dict[nn.Module, str]) -> None:
@@ -41,11 +61,11 @@ def _reached(value: Any) -> Iterator[tuple[str, Any]]:
     elif inspect.isfunction(value):
         yield from _variables(value)
     elif isinstance(value, dict):
-        yield from ((str(key), one) for key, one in list(value.items())[:256])
+        yield from ((str(key), one) for key, one in list(value.items())[:_WIDTH])
     elif isinstance(value, list | tuple):
-        yield from ((str(index), one) for index, one in enumerate(value[:256]))
-    elif not isinstance(value, type) and hasattr(value, "__dict__") and not inspect.ismodule(value):
-        yield from list(vars(value).items())[:256]
+        yield from ((str(index), one) for index, one in enumerate(value[:_WIDTH]))
+    elif not isinstance(value, type) and not inspect.ismodule(value) and hasattr(value, "__dict__"):
+        yield from list(vars(value).items())[:_WIDTH]
 
 
 def _variables(function: Any) -> Iterator[tuple[str, Any]]:
@@ -55,8 +75,17 @@ def _variables(function: Any) -> Iterator[tuple[str, Any]]:
             yield name, cell.cell_contents
         except ValueError:  # a cell that is not filled yet
             continue
-    for name in function.__code__.co_names:
+    for name in _globals_read(function.__code__):
         if name in function.__globals__:
             yield name, function.__globals__[name]
-    yield from zip(function.__code__.co_varnames, function.__defaults__ or (), strict=False)
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    defaults = function.__defaults__ or ()
+    yield from zip(names[len(names) - len(defaults) :], defaults, strict=True)
     yield from (function.__kwdefaults__ or {}).items()
+
+
+def _globals_read(code: CodeType) -> set[str]:
+    """Names that the code, or a function inside of it, reads from its module."""
+    names = {str(one.argval) for one in dis.get_instructions(code) if one.opname in _READS}
+    inner = (const for const in code.co_consts if isinstance(const, CodeType))
+    return names.union(*(_globals_read(one) for one in inner))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ def copied(program: Program) -> Program:
         ProgramError: neither is possible.
     """
     try:
-        return program.copy()
+        return _copied_whole(program)
     except Exception as error:  # anything may stand in a model or in `extra`
         if program.factory is None:
             msg = f"the program cannot be copied ({type(error).__name__}: {error}), expected one"
@@ -28,6 +30,16 @@ def copied(program: Program) -> Program:
                 "results with a graph, or give a factory: Program.from_factory(make_program)."
             ) from error
     return _rebuilt(program)
+
+
+def _copied_whole(program: Program) -> Program:
+    """A copy in which `loss_fn` and `step_fn` have their own state too, where they are objects."""
+    shared = ("batches", "validation", "metric_fn", "factory")
+    memo = {id(value): value for name in shared if (value := getattr(program, name)) is not None}
+    twin = object.__new__(Program)
+    for option in fields(Program):
+        setattr(twin, option.name, copy.deepcopy(getattr(program, option.name), memo))
+    return twin
 
 
 def _rebuilt(program: Program) -> Program:

@@ -38,7 +38,7 @@ LOSSES: Final = (
 )
 """Loss functions of `torch.nn.functional`, also when called by their modules."""
 
-SQUASHES: Final = ("softmax", "log_softmax", "sigmoid", "logsigmoid", "tanh")
+SQUASHES: Final = ("softmax", "log_softmax", "sigmoid", "logsigmoid", "tanh", "relu", "softplus")
 ATTENTION: Final = ("scaled_dot_product_attention", "multi_head_attention_forward")
 DIFFERENCES: Final = ("sub", "rsub", "__sub__", "__rsub__")
 """Recorded as `sub`, and only where the two shapes differ."""
@@ -75,32 +75,38 @@ class FunctionRecorder(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
         name = _RECORDED.get(func) if callable(func) else None
-        if name is not None:
-            self._keep(name, func, args, kwargs or {}, result)
+        if name is None or (name == "sub" and not _differ(args)):
+            return func(*args, **(kwargs or {}))
+        given = _named(func, args, kwargs or {})
+        call = self._begin(name, given)
+        result = func(*args, **(kwargs or {}))
+        self._end(call, next(iter(given.values()), None), result)
         return result
 
-    def _keep(
-        self, name: str, func: Any, args: Any, kwargs: Mapping[str, Any], result: Any
-    ) -> None:
-        output = result[0] if isinstance(result, tuple) else result
-        if not isinstance(output, Tensor) or (name == "sub" and not _differ(args)):
-            return
-        given = _named(func, args, kwargs)
-        first = next(iter(given.values()), None)
-        needs_grad = isinstance(first, Tensor) and first.requires_grad
+    def _begin(self, name: str, given: Mapping[str, Any]) -> Call:
+        """The call before it is made: one that raises is kept too."""
+        needs_grad = [isinstance(one, Tensor) and one.requires_grad for one in given.values()]
         call = Call(
             name=name,
             path=self._where(),
             arguments={key: _let_go(value) for key, value in given.items()},
-            output=output.detach(),
-            input_needs_grad=needs_grad,
+            input_needs_grad=any(needs_grad[:1]),
+            is_one_sided=sum(needs_grad[:2]) == 1,
         )
         self.calls.append(call)
-        if self._with_gradients and output.requires_grad:
+        return call
+
+    def _end(self, call: Call, first: Any, result: Any) -> None:
+        output = result[0] if isinstance(result, tuple) else result
+        if not isinstance(output, Tensor):
+            return
+        call.output, call.raised = output.detach(), False
+        if not self._with_gradients:
+            return
+        if output.requires_grad:
             output.register_hook(lambda gradient: _hold(call, "gradient", gradient))
-        if self._with_gradients and needs_grad and isinstance(first, Tensor):
+        if call.input_needs_grad and first is not output:
             first.register_hook(lambda gradient: _hold(call, "input_gradient", gradient))
 
 

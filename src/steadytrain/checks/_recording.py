@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from steadytrain.checks._functions import FunctionRecorder
 from steadytrain.checks._seen import (
+    Call,
     Entry,
     Facts,
     FirstStep,
@@ -82,12 +83,17 @@ class Recorder:
             stack.enter_context(self._functions)
             yield self
 
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The recorded functions so far; the last may have raised."""
+        return tuple(self._functions.calls)
+
     def first_step(self, loss: float, gradients: Mapping[str, GradientSeen]) -> FirstStep:
         """What was recorded, as one object."""
         return FirstStep(
             loss=loss,
             modules=tuple(self.modules),
-            calls=tuple(self._functions.calls),
+            calls=self.calls,
             entries=tuple(self.entries),
             gradients=gradients,
         )

@@ -18,8 +18,8 @@ from torch.nn.parameter import is_lazy
 from steadytrain.checks._batches import FirstBatches
 from steadytrain.checks._copying import copied, seed_everything
 from steadytrain.checks._recording import Change
-from steadytrain.checks._seen import FirstStep
-from steadytrain.checks._trial import Trial
+from steadytrain.checks._seen import Call, FirstStep
+from steadytrain.checks._trial import FirstStepError, Trial
 from steadytrain.core.check import Unseen
 from steadytrain.core.program import Program
 
@@ -94,11 +94,11 @@ class Scene:
         yield Trial(copied(self.program), self._batches)
 
     @cached_property
-    def _first(self) -> FirstStep | Unseen:
+    def _first(self) -> FirstStep | FirstStepError:
         try:
             with self.trial() as trial:
                 return trial.record(self.batch())
-        except Unseen as error:
+        except FirstStepError as error:
             return error.with_traceback(None)
 
     @property
@@ -113,7 +113,12 @@ class Scene:
         raise Unseen(str(self._first))
 
     @property
-    def failure(self) -> Unseen | None:
+    def calls(self) -> tuple[Call, ...]:
+        """The functions recorded on the first step, as far as it came."""
+        return self._first.calls
+
+    @property
+    def failure(self) -> FirstStepError | None:
         """What the program's own code raised on the first step, None where it went well."""
         return None if isinstance(self._first, FirstStep) else self._first
 

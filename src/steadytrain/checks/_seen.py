@@ -60,13 +60,16 @@ class Call:
     """The module that was running, "" outside of all."""
     arguments: Mapping[str, Any]
     """Tensors detached, not copied."""
-    output: Tensor
-    """Detached, not copied."""
+    output: Tensor = field(default_factory=lambda: torch.empty(0))
+    """Detached, not copied; empty where the call raised."""
+    raised: bool = True
     gradient: Tensor | None = None
     """Of the program's loss with respect to `output`; None where none arrived."""
     input_gradient: Tensor | None = None
     """Of the program's loss with respect to the first argument, where it needs one."""
     input_needs_grad: bool = False
+    is_one_sided: bool = False
+    """Whether exactly one of the first two arguments needs a gradient: a prediction, a target."""
 
     def __getitem__(self, name: str) -> Any:
         """The argument of that name, None where it was not given."""

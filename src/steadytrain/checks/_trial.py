@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from steadytrain.checks._batches import FirstBatches
 from steadytrain.checks._recording import Change, Recorder, gradients_of
-from steadytrain.checks._seen import FirstStep, GradientSeen
+from steadytrain.checks._seen import Call, FirstStep, GradientSeen
 from steadytrain.core.check import Unseen
 from steadytrain.core.errors import ProgramError
 from steadytrain.core.program import Program
@@ -97,7 +97,9 @@ class Trial:
         """
         program = self.program
         if program.step_fn is not None:
-            return float(scalar(program.step_fn(program, batch)))
+            loss = float(scalar(program.step_fn(program, batch)))
+            program.step += 1
+            return loss
         window = Window(1)
         program.optimizer.zero_grad(set_to_none=True)
         window.add(self.loss(batch), self._scale.scale)
@@ -133,9 +135,8 @@ class Trial:
             raise
         except Exception as error:  # the user's model, loss and step may raise anything
             place = f" in {recorder.where()}" if recorder.where() else ""
-            raise FirstStepError(
-                f"{type(error).__name__}{place}: {error}", recorder.where()
-            ) from error
+            said = f"{type(error).__name__}{place}: {error}"
+            raise FirstStepError(said, recorder.where(), recorder.calls) from error
 
     def _record_loss(self, recorder: Recorder, batch: Any, *, backward: bool) -> FirstStep:
         with torch.set_grad_enabled(backward):
@@ -192,11 +193,13 @@ class FirstStepError(ProgramError, Unseen):
     Args:
         message: what it raised, and in which module.
         site: path of that module, "" outside of all.
+        calls: the functions that were recorded before; the last may be the one that raised.
     """
 
-    def __init__(self, message: str, site: str) -> None:
+    def __init__(self, message: str, site: str = "", calls: tuple[Call, ...] = ()) -> None:
         super().__init__(f"the program's own code raised {message}")
         self.site = site
+        self.calls = calls
 
 
 def _eager() -> Any:

@@ -42,7 +42,7 @@ class FirstStepRuns:
     def judge(self, scene: Scene, /) -> Answer:
         failure = scene.failure
         if failure is not None:
-            site = getattr(failure, "site", None) or None
+            site = failure.site or None
             message = f"The first step cannot be taken: {failure}. Put this right first."
             said = finding(self, _ended(message), severity=Severity.CRITICAL, site=site)
             return failed(self, "the step raised", findings=[said])
