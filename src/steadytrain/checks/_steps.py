@@ -1,0 +1,180 @@
+"""A few steps of the program's own, on a copy, and all that the loop's checks read off them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sized
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
+
+from steadytrain.checks._graph_size import num_live_nodes
+from steadytrain.checks._scene import Scene
+from steadytrain.checks._traffic import Path, Traffic, Update, norm_of
+from steadytrain.checks._trial import Trial
+from steadytrain.core.check import Unseen
+
+NUM_CALLS: Final = 12
+"""Steps that are looked at."""
+
+FEWEST: Final = 7
+"""Steps that are taken however long they last."""
+
+MOST: Final = 130
+"""Steps at most while no optimizer has moved."""
+
+SECONDS: Final = 4.0
+"""Time after which no further step is begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeSeen:
+    """A dropout or batch norm that ran."""
+
+    call: int
+    path: str
+    training: bool
+    with_grad: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Steps:
+    """What was seen in the steps."""
+
+    num_calls: int = 0
+    epoch: int | None = None
+    """Batches of one pass over the data, where that is known."""
+    losses: list[float] = field(default_factory=list[float])
+    paths: tuple[Path, ...] = ()
+    updates: list[Update] = field(default_factory=list[Update])
+    moved: dict[str, bool] = field(default_factory=dict[str, bool])
+    """Whether each parameter is another one after the steps."""
+    nodes: list[int] = field(default_factory=list[int])
+    """Graph nodes alive after each step, from the second on."""
+    modes: list[ModeSeen] = field(default_factory=list[ModeSeen])
+    shrunk_late: list[float] = field(default_factory=list[float])
+    """Factor by which gradients were made smaller after the optimizer had used them."""
+    root_training: list[bool] = field(default_factory=list[bool])
+    """The model's own mode at the beginning of each step."""
+
+    @property
+    def num_updates(self) -> int:
+        """Optimizer steps, of any optimizer that holds the model's parameters."""
+        return len(self.updates)
+
+
+def steps_of(scene: Scene) -> Steps:
+    """The steps, taken on a copy of the program.
+
+    Raises:
+        Unseen: the program's own code raised.
+    """
+    steps = Steps(epoch=_num_batches(scene))
+    with scene.trial() as trial:
+        before = _fingerprints(trial.model)
+        traffic = Traffic(trial.model.named_parameters())
+        with traffic(), _modes_noted(trial, steps, traffic):
+            _run(trial, traffic, steps)
+        after = _fingerprints(trial.model)
+    steps.moved = {name: before.get(name) != mark for name, mark in after.items()}
+    steps.paths, steps.updates = tuple(traffic.paths.values()), traffic.updates
+    for path in steps.paths:
+        path.parameter = torch.empty(0)  # the copy is let go
+    return steps
+
+
+def _run(trial: Trial, traffic: Traffic, steps: Steps) -> None:
+    begin, start = time.perf_counter(), trial.program.step
+    for call, batch in enumerate(trial.batches(MOST)):
+        took = time.perf_counter() - begin
+        if _is_enough(call, took, steps, traffic):
+            return
+        traffic.begin(call)
+        steps.root_training.append(bool(trial.model.training))
+        try:
+            steps.losses.append(trial.step(batch))
+        except Exception as error:  # the user's step may raise anything
+            msg = f"step {call + 1} of the program's own raised {type(error).__name__}: {error}"
+            raise Unseen(msg) from error
+        steps.num_calls = call + 1
+        trial.program.step = start + call + 1
+        _note_late_clip(traffic, steps)
+        if 1 <= call < FEWEST:
+            steps.nodes.append(num_live_nodes())
+
+
+def _is_enough(call: int, took: float, steps: Steps, traffic: Traffic) -> bool:
+    if call < FEWEST:
+        return False
+    if took > SECONDS:
+        return True
+    # a window that spans the pass is only known not to end when the pass has
+    waits = not traffic.updates and steps.epoch is not None and call <= steps.epoch
+    return call >= NUM_CALLS and not waits
+
+
+def _note_late_clip(traffic: Traffic, steps: Steps) -> None:
+    """Gradients that were used and not brought again: are they all smaller by one factor?"""
+    used = [path for path in traffic.paths.values() if path.is_spent and path.used_norm > 0.0]
+    now = [norm_of(path.parameter.grad) / path.used_norm for path in used]
+    if now and max(now) < 0.999 and min(now) > 0.0 and max(now) - min(now) < 1e-3 * max(now):
+        steps.shrunk_late.append(max(now))
+
+
+@contextmanager
+def _modes_noted(trial: Trial, steps: Steps, traffic: Traffic) -> Iterator[None]:
+    handles: list[Any] = []
+    for path, module in trial.model.named_modules():
+        if _depends_on_mode(module):
+            note = _noter(path, steps, traffic)
+            handles.append(module.register_forward_pre_hook(note))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _noter(path: str, steps: Steps, traffic: Traffic) -> Any:
+    def note(module: nn.Module, _inputs: Any) -> None:
+        seen = ModeSeen(
+            call=traffic.call,
+            path=path,
+            training=module.training,
+            with_grad=torch.is_grad_enabled(),
+        )
+        steps.modes.append(seen)
+
+    return note
+
+
+def _depends_on_mode(module: nn.Module) -> bool:
+    if isinstance(module, _DropoutNd):
+        return module.p > 0.0
+    return isinstance(module, _NormBase) and bool(module.track_running_stats)
+
+
+def _num_batches(scene: Scene) -> int | None:
+    batches = scene.program.batches
+    try:
+        return len(batches) if isinstance(batches, Sized) else None
+    except TypeError:  # a DataLoader over a stream has a __len__ that raises
+        return None
+
+
+def _fingerprints(model: nn.Module) -> dict[str, tuple[float, float]]:
+    """Two numbers of every parameter, which a step does not leave as they are."""
+    return {name: _fingerprint(one) for name, one in model.named_parameters()}
+
+
+def _fingerprint(parameter: Tensor) -> tuple[float, float]:
+    values = parameter.detach()
+    values = torch.view_as_real(values) if values.is_complex() else values
+    values = values.double().flatten()
+    weights = torch.linspace(1.0, 2.0, values.numel(), dtype=torch.float64, device=values.device)
+    return float((values * weights).sum()), float(values.square().sum())
