@@ -18,7 +18,7 @@ from benchmarks.overhead.monitors import MAX_NORM, PERIOD, STEADY, Monitor
 from benchmarks.overhead.peers import Absence, Peer, versions
 from benchmarks.overhead.ratios import AA_GATE, Overhead, Spread, passes_gate
 from benchmarks.overhead.scaling import TensorCost, fitted_microseconds
-from benchmarks.overhead.timing import TIMED_STEPS, Arm
+from benchmarks.overhead.timing import LONG_STEP_SECONDS, TIMED_LONG_STEPS, TIMED_STEPS, Arm
 from benchmarks.overhead.workloads import Workload
 
 _MIB: Final = float(1 << 20)
@@ -103,8 +103,9 @@ def _head(results: Results) -> Iterator[str]:
     yield "  `zero_grad`. Every monitor runs in one process, in random order within a round, each on"
     yield "  its own copy of the model, and is compared with the two bare arms of its turn."
     yield "- On a CPU the monitors take turns: one step that is not timed, because the others left the"
-    yield f"  caches cold, and {TIMED_STEPS} that are. A round is {PERIOD} turns, which time every phase of the"
-    yield f"  sampling period equally often; {STEADY} turns of a monitor whose steps all cost the same."
+    yield f"  caches cold, and {TIMED_STEPS} that are ({TIMED_LONG_STEPS} of a step above {LONG_STEP_SECONDS:g} s). A round is {PERIOD}"
+    yield "  turns, which time every phase of the sampling period equally often; it is"
+    yield f"  {STEADY} turns of a monitor whose steps all cost the same."
     yield "  Wall time; medians over all rounds, their 95% interval in brackets (rounds resampled)."
     yield "  *median step*: each step to the bare one of its turn, what most steps cost; *mean step*:"
     yield "  whole rounds, sampled steps included, what a run costs; *CPU*: the same in CPU seconds."

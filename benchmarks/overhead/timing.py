@@ -2,8 +2,8 @@
 
 Every arm has its own copy of the model and the optimizer. On a CPU the arms take short turns, so
 that what the machine does besides weighs on all of them: a step that is not timed, because the
-arms before have left the caches to it cold as no training loop does, and then two that are. The
-turns of a round time every phase of a sampling period equally often. On a device, where a step has
+arms before have left the caches to it cold as no training loop does, and then six that are, two
+where a step takes long enough to empty the caches by itself. The turns of a round time every phase of a sampling period equally often. On a device, where a step has
 no end of its own, a turn is a block. An arm is compared with the bare arms' steps of its turn only.
 """
 
@@ -29,9 +29,14 @@ MIN_ROUNDS: Final = 3
 
 WARMUP_STEPS: Final = 2
 
-TIMED_STEPS: Final = 2
-"""Of a turn, after one that is not timed: three steps and a period of ten share no factor, so that
-ten turns time every phase twice."""
+TIMED_STEPS: Final = 6
+"""Of a turn, after one that is not timed: seven steps and a period of ten share no factor, so that
+ten turns time every phase equally often."""
+
+TIMED_LONG_STEPS: Final = 2
+"""The same where a step is long: three and ten share no factor either."""
+
+LONG_STEP_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,11 +145,16 @@ def run_rounds(
     for arm in arms:
         for _ in range(WARMUP_STEPS):
             arm.train_step()
+    first = [arm.run(1, device).wall for arm in arms]
+    is_long = first[0] > LONG_STEP_SECONDS
+    timed = TIMED_LONG_STEPS if is_long else TIMED_STEPS
     until = time.monotonic() + seconds
     rounds = 0
-    run_round = _run_turns if device == "cpu" else _run_blocks
     while rounds < min_rounds or time.monotonic() < until:
-        run_round(arms, order, device)
+        if device == "cpu":
+            _run_turns(arms, order, timed)
+        else:
+            _run_blocks(arms, order, device)
         rounds += 1
     return rounds
 
@@ -155,14 +165,14 @@ def _run_blocks(arms: Sequence[Arm], order: random.Random, device: str) -> None:
         time.sleep(arm.monitor.settle_seconds)
 
 
-def _run_turns(arms: Sequence[Arm], order: random.Random, device: str) -> None:
+def _run_turns(arms: Sequence[Arm], order: random.Random, timed: int) -> None:
     gc.collect()
     steps: list[list[Block]] = [[] for _ in arms]
     for turn in range(PERIOD):
         taking_part = [i for i, arm in enumerate(arms) if turn < arm.monitor.steps_per_block]
         for place in order.sample(taking_part, len(taking_part)):
             arms[place].train_step()
-            steps[place].append(arms[place].run(TIMED_STEPS, device))
+            steps[place].append(arms[place].run(timed, "cpu"))
             time.sleep(arms[place].monitor.settle_seconds)
     for arm, own in zip(arms, steps, strict=True):
         arm.blocks.append(Block.joined(own))

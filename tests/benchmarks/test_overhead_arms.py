@@ -5,7 +5,7 @@ import torch
 from benchmarks.overhead.monitors import OWN, PERIOD, Monitor
 from benchmarks.overhead.peers import PEERS, Peer, find_peers
 from benchmarks.overhead.ratios import overheads
-from benchmarks.overhead.timing import Arm, make_arms, run_rounds
+from benchmarks.overhead.timing import TIMED_STEPS, Arm, make_arms, run_rounds
 from benchmarks.overhead.workloads import WORKLOADS, loss_of, many_tensors
 
 
@@ -44,8 +44,9 @@ def test_a_round_of_turns_times_every_phase_of_the_sampling_period_equally_often
 
     monkeypatch.setattr(Arm, "run", noted)
     run_rounds([bare, watched], seconds=0.0, seed=0, device="cpu", min_rounds=1)
-    assert sorted(step % PERIOD for step in timed) == sorted(2 * list(range(PERIOD)))
-    assert len(watched.blocks[0].steps) == len(bare.blocks[0].steps) == 2 * PERIOD
+    timed = timed[-TIMED_STEPS * PERIOD :]
+    assert sorted(step % PERIOD for step in timed) == sorted(TIMED_STEPS * list(range(PERIOD)))
+    assert len(watched.blocks[0].steps) == len(bare.blocks[0].steps) == TIMED_STEPS * PERIOD
 
 
 def test_every_block_of_a_watched_arm_holds_exactly_one_sampled_step(tmp_path):
