@@ -158,22 +158,22 @@ def low_precision_adamw(
         raise UsageError(f"{msg}: choose one of them.")
     options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
     if rounding == "stochastic":
-        return _imported("torchao.optim", "torchao")._AdamW(
+        return _imported("torchao.optim", "torchao", "stochastic")._AdamW(
             listed, bf16_stochastic_round=True, **options
         )
     # where triton is importable but there is no GPU, its kernels fail on the first step
-    optimi = _imported("optimi", "torch-optimi")
+    optimi = _imported("optimi", "torch-optimi", "kahan")
     triton = None if all(p.is_cuda for p in _tensors(listed)) else False
     return optimi.AdamW(listed, kahan_sum=True, triton=triton, **options)
 
 
-def _imported(module: str, package: str) -> Any:
+def _imported(module: str, package: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
         msg = f"low_precision_adamw needs the package {package!r}, which is not installed here"
         raise MissingExtraError(
-            f"{msg} ({error}). Install it with: pip install {package}"
+            f"{msg} ({error}). Install it with: pip install 'steadytrain[{extra}]'"
         ) from None
 
 
