@@ -1,5 +1,6 @@
 """Snapshots: everything a step changes, kept in memory and on disk, and put back to the bit."""
 
+from steadytrain.snapshots.checkpoints import Checkpoints
 from steadytrain.snapshots.memory import HostMemory
 from steadytrain.snapshots.ring import SnapshotRing
 from steadytrain.snapshots.rng import RandomSources
@@ -7,6 +8,7 @@ from steadytrain.snapshots.snapshot import Snapshot, capture, misfit, parts_of, 
 from steadytrain.snapshots.stream import Stream
 
 __all__ = [
+    "Checkpoints",
     "HostMemory",
     "RandomSources",
     "Snapshot",

@@ -89,7 +89,7 @@ class Disk:
             os.close(descriptor)
 
 
-def write_all(disk: Disk, descriptor: int, data: bytes) -> None:
+def write_all(disk: Disk, descriptor: int, data: bytes | memoryview) -> None:
     """Every byte of `data` was handed to the system, in one call unless it took fewer.
 
     Raises:
