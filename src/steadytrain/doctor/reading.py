@@ -35,11 +35,13 @@ class Reading:
     first_alarm: int
     """Step of the first of them, or `steps` if there is none."""
     head: float
-    """Mean loss of the first steps."""
+    """The loss before any step."""
     tail: float
     """Median loss of the last ones."""
     error: float
-    """Standard error of head minus tail."""
+    """Noise of the loss of one step."""
+    early: float = math.nan
+    """Mean loss of the first steps."""
     held: float = math.nan
     """Mean original loss on the held microbatches after the run."""
     metric: float = math.nan
@@ -47,7 +49,8 @@ class Reading:
     @property
     def learned(self) -> bool:
         """Whether the loss fell by more than its noise explains."""
-        return self.is_finite and self.head - self.tail > SURE * self.error
+        begin = min(self.head, self.early)
+        return self.is_finite and begin - self.tail > SURE * self.error
 
     @property
     def progress(self) -> float:
@@ -63,13 +66,14 @@ def read(observation: Observation, steps: int | None = None) -> Reading:
     alarms = alarms_of(observation.findings, wanted)
     complete = len(losses) == wanted and not (observation.error and wanted == observation.asked)
     is_whole = wanted == observation.asked
-    head, tail, error = _ends(losses)
+    head, early, tail, error = _ends(losses)
     return Reading(
         steps=wanted,
         is_finite=complete and bool(np.isfinite(_last(losses)).all()),
         alarms=frozenset(finding.rule for finding in alarms),
         first_alarm=min((finding.step for finding in alarms), default=wanted),
         head=head,
+        early=early,
         tail=tail,
         error=error,
         held=_mean(observation.held) if is_whole else math.nan,
@@ -95,13 +99,14 @@ def difference(mine: Observation, others: Observation, steps: int) -> tuple[floa
     return float(np.median(gaps)), _standard_error(gaps)
 
 
-def _ends(losses: NDArray[np.float64]) -> tuple[float, float, float]:
+def _ends(losses: NDArray[np.float64]) -> tuple[float, float, float, float]:
     if not len(losses):
-        return math.nan, math.nan, math.nan
-    first, last = losses[: min(3, len(losses))], _last(losses)
+        return math.nan, math.nan, math.nan, math.nan
+    last = _last(losses)
     with np.errstate(all="ignore"):
-        error = math.hypot(_standard_error(losses[: len(last)]), _standard_error(last))
-        return float(first.mean()), float(np.median(last)), error
+        early = losses[: len(last)]
+        noise = max(_standard_error(early), _standard_error(last))
+        return float(losses[0]), float(early.mean()), float(np.median(last)), noise
 
 
 def _last(losses: NDArray[np.float64]) -> NDArray[np.float64]:

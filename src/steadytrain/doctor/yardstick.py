@@ -21,7 +21,7 @@ from steadytrain.doctor.tape import copied_batch
 from steadytrain.doctor.twin import twin_of
 
 NUM_HELD: Final = 8
-"""Microbatches the loss is measured on."""
+"""Stream the loss is measured on."""
 
 
 class Yardstick:

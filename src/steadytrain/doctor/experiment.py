@@ -1,0 +1,322 @@
+"""The plan of a diagnosis: which runs are made, in which order, and when to stop.
+
+observe     the program as it is
+again       the same steps once more: are they the same bits?
+placebo     another order of the data, other draws: the noise
+short       every nominated change, as short as the trouble shows
+long        the best of those that restored health, for the whole length
+further     other changes, the smallest first, where no nominated one suffices
+pairs       two changes that each helped, where no single one suffices
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Final
+
+from steadytrain.core.finding import Finding, Severity
+from steadytrain.core.program import Program
+from steadytrain.doctor.budget import Budget
+from steadytrain.doctor.change import PLACEBO, RERUN, change_named, known_changes
+from steadytrain.doctor.health import Judgement, Noise, judge_trial, merits
+from steadytrain.doctor.nominating import Suspect, changes_to_try, suspects
+from steadytrain.doctor.observing import Observation, observe
+from steadytrain.doctor.progress import Display
+from steadytrain.doctor.reading import read
+from steadytrain.doctor.scene import Scene, optimizers_of
+from steadytrain.doctor.silence import no_progress
+from steadytrain.doctor.suspicion import suspects_in
+from steadytrain.doctor.tape import Tape
+from steadytrain.doctor.trials import Job, Record, gather
+from steadytrain.doctor.twin import twin_of
+from steadytrain.doctor.yardstick import Yardstick
+
+BATCH: Final = 6
+"""Trials between two looks at whether the verdict is certain."""
+
+LONG: Final = 4
+"""Trials that are run for the whole length, at most."""
+
+CERTAIN: Final = 0.4
+"""Weight of the next suspect over that of the proven one, below which no further trial is made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A trial that was made."""
+
+    name: str
+    record: Record
+    judgement: Judgement | None
+    """None where the change does not apply."""
+    steps: int
+
+
+@dataclass(kw_only=True)
+class Evidence:
+    """All that an experiment found out, so far."""
+
+    scene: Scene
+    base: Observation
+    findings: tuple[Finding, ...] = ()
+    ranked: list[Suspect] = field(default_factory=list[Suspect])
+    made: dict[str, Made] = field(default_factory=dict[str, Made])
+    """The longest trial of each change, by name."""
+    noise: Noise = field(default_factory=Noise)
+    is_sick: bool = False
+    is_silent: bool = False
+    """Whether nothing alarms and the loss does not fall."""
+    interrupted: bool = False
+    tried_all: bool = False
+
+    @property
+    def restored(self) -> dict[str, float]:
+        """The merit of every change that restored health over the whole length."""
+        return self._merits(self.base.asked)
+
+    @property
+    def promising(self) -> dict[str, float]:
+        """The merit of every change that restored health as far as it was run."""
+        return self._merits(0)
+
+    def is_restored_by(self, name: str) -> bool:
+        """Whether the trial of that name was healthy over the whole length."""
+        return name in self.restored
+
+    def _merits(self, least: int) -> dict[str, float]:
+        found = {
+            name: one.judgement
+            for name, one in self.made.items()
+            if one.judgement is not None and one.steps >= least and name not in (PLACEBO, RERUN)
+        }
+        return merits(found)
+
+
+class Experiment:
+    """Runs the plan on copies of one program.
+
+    Args:
+        program: never run itself.
+        tape: its recorded microbatches.
+        seed: of every draw.
+        budget: steps and time.
+        executor: where trials run.
+        display: what a person sees.
+        known: findings of the preflight and of lint.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        tape: Tape,
+        seed: int,
+        budget: Budget,
+        executor: Executor,
+        display: Display,
+        known: Sequence[Finding] = (),
+    ) -> None:
+        self._program = program
+        self._tape = tape
+        self._seed = seed
+        self._budget = budget
+        self._executor = executor
+        self._display = display
+        self._known = tuple(known)
+        self._yardstick = Yardstick(program, tape.recorded)
+        self._is_game = sum(1 for _ in optimizers_of(program)) > 1
+        self.evidence: Evidence | None = None
+
+    def run(self) -> Evidence:
+        """What was found out; after Ctrl-C, what was found out until then.
+
+        Raises:
+            KeyboardInterrupt: it came before the observed run was over.
+        """
+        evidence = self.evidence = self._observe()
+        try:
+            if evidence.is_sick:
+                self._try_all(evidence)
+        except KeyboardInterrupt:
+            evidence.interrupted = True
+        return evidence
+
+    # the stages
+
+    def _observe(self) -> Evidence:
+        self._display.say("the program as it is")
+        copy = twin_of(self._program)
+        copy.batches = self._tape
+        steps = self._budget.steps
+        base = observe(copy, steps, self._seed, self._yardstick, self._budget.spend)
+        reading = read(base)
+        is_silent = reading.is_finite and not reading.alarms and not reading.learned
+        findings = (*self._known, *base.findings, *no_progress(base, reading))
+        scene = Scene(
+            history=base.history,
+            findings=findings,
+            batches=self._tape.recorded,
+            suspects=suspects_in(self._tape.recorded, base),
+            loss_calls=base.loss_calls,
+            steps=steps,
+            seed=self._seed,
+        )
+        loud = [one for one in self._known if one.severity >= Severity.WARNING]
+        return Evidence(
+            scene=scene,
+            base=base,
+            findings=findings,
+            ranked=suspects(findings),
+            is_sick=not reading.is_finite or bool(reading.alarms) or is_silent or bool(loud),
+            is_silent=is_silent,
+        )
+
+    def _try_all(self, evidence: Evidence) -> None:
+        short = self._short_length(evidence)
+        self._make(evidence, [(RERUN,)], max(2, short // 4))
+        self._make(evidence, [(PLACEBO,)], short)
+        for rival in _in_batches(changes_to_try(evidence.ranked)):
+            self._make(evidence, [(name,) for name in rival], short)
+            if self._is_certain(evidence, rival):
+                break
+        self._finish(evidence, short)
+        if not evidence.restored:
+            self._try_others(evidence, short)
+        if not evidence.restored:
+            self._try_pairs(evidence, short)
+        evidence.tried_all = True
+
+    def _try_others(self, evidence: Evidence, short: int) -> None:
+        """Nobody nominated these: the smallest changes first."""
+        others = sorted(known_changes().values(), key=lambda one: one.size)
+        names = [one.name for one in others if one.name not in evidence.made]
+        for some in _in_batches(names):
+            keep = LONG * self._budget.steps  # a promising one must still be run to its end
+            if not self._budget.allows(len(some) * short + keep):
+                return
+            self._make(evidence, [(name,) for name in some], short)
+            if evidence.promising:
+                self._finish(evidence, short)
+            if evidence.restored:
+                return
+
+    def _try_pairs(self, evidence: Evidence, short: int) -> None:
+        """Of the changes that helped without restoring, the two that helped most."""
+        helped = {
+            name: one.judgement.gain
+            for name, one in evidence.made.items()
+            if one.judgement is not None and one.judgement.gain > 0 and "+" not in name
+        }
+        best = sorted(helped, key=lambda name: -helped[name])[:3]
+        pairs = [(one, other) for at, one in enumerate(best) for other in best[at + 1 :]]
+        self._make(evidence, pairs, short)
+        self._finish(evidence, short)
+
+    def _finish(self, evidence: Evidence, short: int) -> None:
+        """The promising ones are run to the end, and the placebo with them."""
+        whole = self._budget.steps
+        if short >= whole or not evidence.promising:
+            return
+        weights = _weights(evidence.ranked)
+        ordered = sorted(
+            evidence.promising,
+            key=lambda name: -(evidence.promising[name] + weights.get(name, 0.0)),
+        )
+        self._make(evidence, [(PLACEBO,)], whole)
+        for name in ordered[:LONG]:
+            self._make(evidence, [tuple(name.split(" + "))], whole)
+            if self._is_certain(evidence, (name,)):
+                return
+
+    # one stage's work
+
+    def _make(self, evidence: Evidence, changes: Iterable[tuple[str, ...]], steps: int) -> None:
+        """The trials are made as far as the budget goes, and judged."""
+        jobs: list[Job] = []
+        for names in changes:
+            known = evidence.made.get(" + ".join(names))
+            is_known = known is not None and (known.judgement is None or known.steps >= steps)
+            if not is_known and self._budget.allows((len(jobs) + 1) * steps):
+                jobs.append(self._job(evidence, names, steps))
+        if not jobs:
+            return
+        self._display.say(" · ".join(_said(job.changes) for job in jobs[:3]))
+        for job, record in zip(jobs, gather(jobs, self._executor, self._budget.spend), strict=True):
+            self._note(evidence, record, job.steps)
+
+    def _job(self, evidence: Evidence, names: tuple[str, ...], steps: int) -> Job:
+        is_whole = steps >= self._budget.steps
+        return Job(
+            changes=names,
+            program=self._program,
+            tape=self._tape,
+            scene=evidence.scene,
+            steps=steps,
+            seed=self._seed,
+            first_loss=evidence.base.losses[0] if evidence.base.losses else math.nan,
+            yardstick=self._yardstick if is_whole else None,
+        )
+
+    def _note(self, evidence: Evidence, record: Record, steps: int) -> None:
+        name, seen = record.job_name, record.observation
+        if seen is not None and seen.stopped:
+            return  # the time was over: half a run says nothing
+        judgement = None
+        if seen is not None:
+            if name == PLACEBO:
+                evidence.noise = Noise.between(evidence.base, seen, steps)
+            judgement = judge_trial(
+                seen,
+                evidence.base,
+                evidence.noise,
+                steps,
+                is_comparable=record.is_comparable,
+                is_game=self._is_game,
+            )
+        evidence.made[name] = Made(name=name, record=record, judgement=judgement, steps=steps)
+
+    def _short_length(self, evidence: Evidence) -> int:
+        """The fewest steps after which the observed run is in visible trouble."""
+        whole = self._budget.steps
+        if evidence.is_silent:
+            return max(2, whole // 3)
+        for part in (5, 4, 3, 2):
+            steps = max(whole // part, min(whole, 20))
+            reading = read(evidence.base, steps)
+            if not reading.is_finite or reading.first_alarm <= 0.7 * steps:
+                return steps
+        return whole
+
+    def _is_certain(self, evidence: Evidence, names: Sequence[str]) -> bool:
+        """Whether one of these restored health and nothing else is suspected as much."""
+        good = [name for name in names if name in evidence.promising]
+        if not good:
+            return False
+        weights = _weights(evidence.ranked)
+        best = max(weights.get(name, 0.0) for name in good)
+        waiting = [
+            one.weight
+            for one in evidence.ranked
+            if not any(proof in evidence.made for proof in one.proofs) and one.proofs
+        ]
+        return max(waiting, default=0.0) < CERTAIN * best
+
+
+def _weights(ranked: Sequence[Suspect]) -> dict[str, float]:
+    """The weight of the strongest suspect each change would prove."""
+    weights: dict[str, float] = {}
+    for one in ranked:
+        for name in one.proofs:
+            weights[name] = max(weights.get(name, 0.0), one.weight)
+    return weights
+
+
+def _in_batches(names: Sequence[str]) -> Iterable[Sequence[str]]:
+    return [names[at : at + BATCH] for at in range(0, len(names), BATCH)]
+
+
+def _said(names: Sequence[str]) -> str:
+    texts = {PLACEBO: "another order of the data", RERUN: "the same once more"}
+    return " and ".join(texts.get(name) or change_named(name).text for name in names)

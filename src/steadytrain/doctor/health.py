@@ -1,0 +1,141 @@
+"""Whether a run is healthy, and whether a change restored one that is not.
+
+A run is **healthy** when
+
+1. it is finite to its last step and raises nothing;
+2. no rule speaks at warning or above;
+3. it is no worse than the observed run by more than the noise, where their losses can be compared;
+4. it learns: its loss falls by more than its noise, or its metric beats the observed run's. A run
+   of several optimizers, whose loss is a game's, need not.
+
+Where the observed run was finite and without an alarm and just did not learn, it takes more: the
+fall of the loss must exceed the observed run's by a tenth of the first level and by the noise.
+
+The noise is what another order of the data and other random draws change, and the standard error
+of the difference, whichever is larger. Every number is a ratio of losses of one kind, so that the
+score has no scale. **Merit** says how well a healthy run does, 0 to 1: the mean of the fall of its
+loss over its first level and of the gain of its metric, each over the best of any trial.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from steadytrain.doctor.observing import Observation
+from steadytrain.doctor.reading import SURE, Reading, difference, read
+
+CLEAR: Final = 0.1
+"""Share of the first level by which a silent run must improve to count as restored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """What other draws change, by themselves."""
+
+    loss: float = 0.0
+    """Of the last losses, in their own unit."""
+    metric: float = 0.0
+
+    @classmethod
+    def between(cls, one: Observation, other: Observation, steps: int) -> Noise:
+        """The noise that a run and its placebo show; 0 where they cannot be compared."""
+        mine, theirs = read(one, steps), read(other, steps)
+        loss, metric = abs(mine.tail - theirs.tail), abs(mine.metric - theirs.metric)
+        return cls(
+            loss=loss if math.isfinite(loss) else 0.0,
+            metric=metric if math.isfinite(metric) else 0.0,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a trial says."""
+
+    healthy: bool
+    outcome: str
+    """In a clause, with its number: `the loss is no longer finite after step 12`."""
+    reading: Reading
+    gain: float = math.nan
+    """Of the last losses over the observed run's, in its first level; NaN if not comparable."""
+
+
+def judge_trial(
+    trial: Observation,
+    base: Observation,
+    noise: Noise,
+    steps: int,
+    *,
+    is_comparable: bool,
+    is_game: bool,
+) -> Judgement:
+    """The judgement of the first `steps` steps of a trial against the observed run."""
+    own, seen = read(trial, steps), read(base, steps)
+    gap, error = difference(trial, base, steps) if is_comparable else (math.nan, math.nan)
+    margin = max(noise.loss, SURE * error) if math.isfinite(error) else noise.loss
+    scale = max(abs(seen.head), 1e-30)
+    reasons = (
+        _not_finite(trial, own)
+        or _alarming(own)
+        or _worse(gap, margin, own, seen, noise)
+        or _not_learning(own, seen, gap, margin, noise, is_game=is_game)
+    )
+    better = f"the loss went from {own.head:.3g} to {own.tail:.3g}, no alarm"
+    if math.isfinite(own.metric):
+        better += f", metric {own.metric:.3g} (was {seen.metric:.3g})"
+    return Judgement(healthy=not reasons, outcome=reasons or better, reading=own, gain=gap / scale)
+
+
+def merits(judgements: Mapping[str, Judgement]) -> dict[str, float]:
+    """How well each healthy trial does, 0 to 1; by the name of its change."""
+    healthy = {name: one.reading for name, one in judgements.items() if one.healthy}
+    progress = _shares({name: one.progress for name, one in healthy.items()})
+    metric = _shares({name: one.metric for name, one in healthy.items()})
+    return {name: (progress[name] + metric.get(name, progress[name])) / 2 for name in healthy}
+
+
+def _shares(values: Mapping[str, float]) -> dict[str, float]:
+    """Each value over the largest; nothing where one is missing or none is above 0."""
+    best = max(values.values(), default=0.0)
+    if not all(map(math.isfinite, values.values())):
+        return {}
+    return {name: max(0.0, value) / best if best > 0 else 0.0 for name, value in values.items()}
+
+
+def _not_finite(trial: Observation, own: Reading) -> str:
+    if trial.error:
+        return f"raised {trial.error} at step {trial.steps}"
+    return "" if own.is_finite else f"the loss is not finite, {trial.steps} steps were run"
+
+
+def _alarming(own: Reading) -> str:
+    if not own.alarms:
+        return ""
+    return f"still {', '.join(sorted(own.alarms))}, first at step {own.first_alarm}"
+
+
+def _worse(gap: float, margin: float, own: Reading, seen: Reading, noise: Noise) -> str:
+    """Where the losses cannot be compared, or the observed run had none, the metric decides."""
+    if seen.is_finite and gap < -margin:
+        return f"the loss ends at {own.tail:.3g}, above the {seen.tail:.3g} of the observed run"
+    if own.metric < seen.metric - max(SURE * noise.metric, CLEAR * abs(seen.metric)):
+        return f"the metric ends at {own.metric:.3g}, below the {seen.metric:.3g} before"
+    return ""
+
+
+def _not_learning(
+    own: Reading, seen: Reading, gap: float, margin: float, noise: Noise, *, is_game: bool
+) -> str:
+    metric_gain = own.metric - seen.metric
+    by_metric = metric_gain > max(SURE * noise.metric, CLEAR * abs(seen.metric))
+    if seen.alarms or not seen.is_finite:
+        if own.learned or by_metric or (is_game and seen.is_finite):
+            return ""
+        return f"the loss stays at {own.tail:.3g}"
+    further = own.progress - seen.progress
+    by_loss = further > CLEAR and (gap > margin or not math.isfinite(gap)) and own.learned
+    if by_loss or (by_metric and not gap < -margin):
+        return ""
+    return f"the loss ends at {own.tail:.3g}, hardly below the {seen.tail:.3g} before"

@@ -1,0 +1,92 @@
+"""From findings to suspects: which causes are nominated, how strongly, and which changes try them.
+
+Every finding gives each cause it points to a weight: its place in the finding's own list, or what
+the cause's file says of the finding's rule where that is more exact. A finding counts half of one
+before it in time, because it may be its consequence, and more the louder it speaks. Weights of
+one cause add up as independent chances do: 1 - (1 - a)(1 - b).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from steadytrain.core.causes import CAUSES
+from steadytrain.core.finding import Finding, Severity
+from steadytrain.core.ranking import LATER, LOWER
+from steadytrain.core.root_cause import RootCause, known_root_causes
+from steadytrain.doctor.change import known_changes
+
+LOUDNESS: Final = {Severity.NOTE: 0.15, Severity.WARNING: 0.5, Severity.CRITICAL: 0.75}
+"""The chance that the first cause of a finding is right, by the finding's severity."""
+
+OLDEST: Final = 0.25
+"""The least that a late finding counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """A cause that something points to."""
+
+    name: str
+    weight: float
+    """0 to 1."""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def cause(self) -> RootCause | None:
+        """Its file, if it has one."""
+        return known_root_causes().get(self.name)
+
+    @property
+    def proofs(self) -> tuple[str, ...]:
+        """Names of the known changes that would prove it."""
+        known = known_changes()
+        return tuple(name for name in (self.cause.proofs if self.cause else ()) if name in known)
+
+
+def suspects(findings: Iterable[Finding]) -> list[Suspect]:
+    """The nominated causes, the strongest first; equal ones in order of the vocabulary."""
+    listed = sorted(findings, key=lambda one: one.step)
+    ages = _ages(listed)
+    found: dict[str, tuple[float, list[Finding]]] = {}
+    for finding, age in zip(listed, ages, strict=True):
+        for name, weight in _pointed_to(finding).items():
+            chance = weight * age * LOUDNESS[finding.severity]
+            before, reasons = found.get(name, (0.0, []))
+            found[name] = (1 - (1 - before) * (1 - chance), [*reasons, finding])
+    places = {name: place for place, name in enumerate(CAUSES)}
+    made = [Suspect(name=n, weight=w, findings=tuple(f)) for n, (w, f) in found.items()]
+    return sorted(made, key=lambda one: (-one.weight, places.get(one.name, len(places))))
+
+
+def _ages(findings: Sequence[Finding]) -> list[float]:
+    ages: list[float] = []
+    age, last = 1.0, findings[0].step if findings else 0
+    for finding in findings:
+        if finding.step > last:
+            age, last = max(OLDEST, age * LATER), finding.step
+        ages.append(age)
+    return ages
+
+
+def _pointed_to(finding: Finding) -> Mapping[str, float]:
+    """The causes of one finding and their weights, 0 to 1."""
+    weights = {name: LOWER**place for place, name in enumerate(finding.causes) if name != "healthy"}
+    for name, cause in known_root_causes().items():
+        exact = cause.nominations.get(finding.rule)
+        if exact is None:
+            continue
+        # what a finding itself leaves out, on the numbers it saw, counts half of what may be
+        weights[name] = max(exact, weights[name]) if name in weights else exact / 2
+    return weights
+
+
+def changes_to_try(ranked: Sequence[Suspect]) -> list[str]:
+    """Names of changes in the order to try them: each suspect's first proof, then the others'."""
+    rounds = max((len(one.proofs) for one in ranked), default=0)
+    ordered = [
+        one.proofs[turn] for turn in range(rounds) for one in ranked if turn < len(one.proofs)
+    ]
+    return list(dict.fromkeys(ordered))
