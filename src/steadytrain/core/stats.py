@@ -59,6 +59,7 @@ STATS: Final[dict[str, Stat]] = _table(
     # the loop
     _run("loss", "loss", "loop", "mean", "The loss as logged; the mean over the microbatches of the step."),
     _run("loss_num_nonfinite", "count", "loop", "sum", "Logged loss values of the step that were NaN or infinite."),
+    _run("num_losses", "count", "loop", "sum", "Losses that were logged for the step."),
     _run("loss_scale", "ratio", "loop", "same", "The factor of the GradScaler during the step."),
     _run("step_skipped", "0/1", "loop", "max", "1 where the step was attempted but the optimizer did not move."),
     _run("step_seconds", "s", "loop", "max", "Wall time from the end of the previous step to the end of this one."),
@@ -66,12 +67,15 @@ STATS: Final[dict[str, Stat]] = _table(
     _run("memory_bytes", "bytes", "loop", "max", "Resident memory of the process."),
     _run("device_memory_bytes", "bytes", "loop", "max", "Allocated accelerator memory of the process."),
     _run("training_mode", "share", "forward", "min", "Share of the model's modules that are in training mode."),
+    _run("blind_training_calls", "count", "forward", "sum", "Calls of the model since the last step that nothing is learned from and that were made while a batch normalisation was in training mode."),
     _run("batch_num_nonfinite", "count", "forward", "sum", "NaN or infinite elements in the tensors handed to the model."),
     _run("stale_grad_fraction", "share", "backward", "max", "Share of trained parameters that still held a non-zero gradient of a finished step when the next backward began."),
     _run("num_microbatches", "count", "backward", "sum", "Backward passes of the step."),
     _run("validation_loss", "loss", "loop", "mean", "Loss on the validation data."),
     _run("validation_metric", "metric", "loop", "mean", "The metric on the validation data; higher is better."),
+    _run("cleared_fraction", "share", "backward", "max", "Share of the step's backward passes after the first that found the gradients of the ones before them cleared."),
     Stat(name="learning_rate", unit="rate", kind="group", stage="pre-update", reduction="same", meaning="Learning rate of the parameter group during the step."),
+    Stat(name="momentum", unit="share", kind="group", stage="pre-update", reduction="same", meaning="Share of the last direction a step keeps: momentum, or Adam's beta1."),
     # gradients
     _run("grad_norm_total", "norm", "pre-clip", "l2", "L2 norm of all gradients together, unscaled, before clipping."),
     _run("grad_norm_clipped", "norm", "post-clip", "l2", "L2 norm of all gradients together after clipping."),
@@ -90,6 +94,11 @@ STATS: Final[dict[str, Stat]] = _table(
     _param("update_norm", "norm", "post-update", "l2", "L2 norm of the step's change of the parameter."),
     _param("update_ratio", "ratio", "post-update", "mean", "update_norm / param_norm; not measured for a parameter that is all zeros."),
     _param("lost_update_fraction", "share", "post-update", "mean", "Share of low-precision elements with a gradient that the step left bit-unchanged."),
+    _param("second_moment_rms", "rms", "post-update", "mean", "Root of the mean of Adam's second moment, bias-corrected: the size of gradient it divides by."),
+    _param("eps_ratio", "ratio", "post-update", "mean", "Adam's eps over second_moment_rms."),
+    _param("coupled_decay", "factor", "pre-update", "same", "Factor with which the weights are added to their gradient."),
+    _param("decoupled_decay", "factor", "pre-update", "same", "Factor which, times the learning rate, shrinks the weights in every step."),
+    _param("equal_rows_fraction", "share", "post-update", "mean", "Share of a matrix's rows that equal the row before them to the bit."),
     # activations: the module's output
     _module("act_mean", "value", "mean", "Mean of the module's output."),
     _module("act_std", "value", "mean", "Standard deviation of the module's output."),
@@ -100,7 +109,20 @@ STATS: Final[dict[str, Stat]] = _table(
     _module("input_dead_fraction", "share", "min", "The same for the units the module reads, where they come from inside the network."),
     _module("saturated_fraction", "share", "mean", "Share of outputs of a bounded activation in the outer 1% of its range."),
     _module("act_num_nonfinite", "count", "sum", "NaN or infinite elements of the module's output."),
+    _module("act_num_nan", "count", "sum", "NaN elements of the module's output, on a step that was looked into."),
     _module("input_num_nonfinite", "count", "sum", "NaN or infinite elements of the module's input."),
+    _module("input_max", "value", "max", "Largest magnitude among the finite elements of the module's input, on a step that was looked into."),
+    # layers that tell more
+    _module("attention_logit_max", "value", "max", "Largest magnitude of the attention logits that are not masked."),
+    _module("attention_entropy", "share", "mean", "Entropy of the attention over the largest it could have: 1 looks everywhere, 0 at one place."),
+    _module("data_mean", "value", "mean", "Mean of the data the module reads from outside the network."),
+    _module("data_rms", "rms", "mean", "Root mean square of that data."),
+    _module("data_max", "value", "max", "Largest magnitude of that data."),
+    _module("data_whole_fraction", "share", "mean", "Share of that data that is a whole number of two or more."),
+    _module("data_column_ratio", "ratio", "max", "Size of the largest column of that data over the smallest."),
+    _module("norm_samples", "count", "min", "Numbers of which a batch normalisation took each of its statistics."),
+    _module("running_gap", "ratio", "max", "Distance of running from batch statistics, in deviations and in logarithms of them; the median channel's."),
+    _module("dropped_fraction", "share", "same", "Probability with which a dropout in training mode drops."),
 )  # fmt: skip
 """Every statistic by name, in the order a step produces them."""
 

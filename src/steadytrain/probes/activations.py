@@ -19,6 +19,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from steadytrain.probes import attention, layers
 from steadytrain.probes.gradients import dense_values
 
 MAX_ELEMENTS: Final = 1 << 16
@@ -31,6 +32,7 @@ MAX_WINDOW_CALLS: Final = 10
 
 _RECTIFIERS: Final = (nn.ReLU, nn.ReLU6, nn.Threshold, nn.Hardswish, nn.Hardshrink, nn.Softshrink)
 _READERS: Final = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_LOOKED_INTO: Final = (*layers.READERS, nn.modules.batchnorm._BatchNorm)
 _CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 _RANGES: Final[dict[type[nn.Module], tuple[float, float]]] = {
@@ -158,6 +160,8 @@ class ModuleProbe:
     """The `STATISTICS` of the step: [6]."""
     dead: Tensor | None = None
     input_dead: Tensor | None = None
+    more: dict[tuple[str, ...], Tensor] = field(default_factory=dict[tuple[str, ...], Tensor])
+    """Rows of what this kind of layer tells beside its output, by their statistics."""
     output_units: UnitWindow = field(default_factory=UnitWindow)
     input_units: UnitWindow = field(default_factory=UnitWindow)
 
@@ -173,15 +177,23 @@ class ModuleProbe:
         self.row = measure(self.module, part)
         if isinstance(self.module, _RECTIFIERS):
             self.dead = self.output_units.see(part, unit_dim(self.module, tensor))
+        self._see_input(inputs)
+
+    def _see_input(self, inputs: Any) -> None:
+        source = first_tensor(inputs) if isinstance(self.module, _LOOKED_INTO) else None
+        read = None if source is None else _real_part(source)
+        self.more |= layers.told(self.module, source, read)
+        logits = attention.of_module(self.module, inputs)
+        if logits is not None:
+            self.more[attention.STATISTICS] = logits
+        if source is None or read is None or not source.requires_grad:
+            return
         if isinstance(self.module, _READERS):
-            source = first_tensor(inputs)
-            read = _real_part(source) if source is not None and source.requires_grad else None
-            if source is not None and read is not None:
-                self.input_dead = self.input_units.see(read, unit_dim(self.module, source))
+            self.input_dead = self.input_units.see(read, unit_dim(self.module, source))
 
     def clear(self) -> None:
         """The probe is ready for the next sampled step; its unit windows go on."""
-        self.calls, self.row, self.dead, self.input_dead = 0, None, None, None
+        self.calls, self.row, self.dead, self.input_dead, self.more = 0, None, None, None, {}
 
 
 def _real_part(tensor: Tensor) -> Tensor | None:

@@ -31,10 +31,13 @@ class Sentinel:
         self.arrivals = 0
         self._after_step = False
         self._stale: Tensor | float | None = None
+        self._cleared = 0
 
     def arrive(self) -> None:
         """A gradient arrives: note whether an old one is still there."""
         self.arrivals += 1
+        if self.arrivals > 1 and self.param.grad is None:
+            self._cleared += 1
         if not self._after_step:
             return
         held = self.param.grad
@@ -46,6 +49,14 @@ class Sentinel:
                 still = torch.count_nonzero(values).clamp(max=1).float()
                 seen = self._stale
                 self._stale = torch.minimum(seen, still) if isinstance(seen, Tensor) else still
+
+    def take_cleared(self) -> float | None:
+        """The share of arrivals after the first that found no gradient; None with one only.
+
+        Call it before `take`.
+        """
+        cleared, self._cleared = self._cleared, 0
+        return cleared / (self.arrivals - 1) if self.arrivals > 1 else None
 
     def take(self) -> tuple[int, Tensor | float | None]:
         """Arrivals since the last step, and whether the gradient was never cleared (None: unknown)."""

@@ -117,7 +117,7 @@ class Alarm:
         with self._boundary("second look"):
             counts = self._forward.look_again()
             names = [count.name for count in counts]
-            values = [[count.going_in, count.coming_out] for count in counts]
+            values = [[c.going_in, c.coming_out, c.largest_in, c.nan_out] for c in counts]
             if counts:
-                stats = ("input_num_nonfinite", "act_num_nonfinite")
+                stats = ("input_num_nonfinite", "act_num_nonfinite", "input_max", "act_num_nan")
                 self._record(stats, torch.tensor(values, dtype=torch.float64), names)

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steadytrain.probes import attention
 from steadytrain.probes.activations import STATISTICS, ModuleProbe, is_traced
+from steadytrain.probes.layers import KINDS
 from steadytrain.watching.callbacks import Callback
 from steadytrain.watching.origin import LastCall, ModuleCount, look_again
 from steadytrain.watching.sites import named_modules, unwrap
@@ -50,6 +52,10 @@ class WatchedForward:
         self._probes: dict[str, tuple[ModuleProbe, Callback]] = {}
         self._order: list[str] = []
         self._attached: list[torch.utils.hooks.RemovableHandle] = []
+        self._blind_calls = 0
+        self._sight: attention.AttentionSight | None = None
+        self._logits: list[Tensor] = []
+        """Attention that no module has been found for yet."""
 
     @property
     def is_attached(self) -> bool:
@@ -81,6 +87,9 @@ class WatchedForward:
                 probe = ModuleProbe(module)
                 known = self._probes[name] = probe, Callback(self._hook(name, probe))
             self._attached.append(module.register_forward_hook(known[1]))
+        self._attached.append(
+            self._models[prefix].register_forward_hook(Callback(self._look_away), always_call=True)
+        )
 
     def _remember(self, prefix: str, call: LastCall) -> Callable[..., None]:
         def remember(_module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -88,11 +97,24 @@ class WatchedForward:
                 return
             with self._boundary("forward"):
                 call.remember(args, kwargs)
+                self._blind_calls += not call.is_training and _differs_in_training(call.model)
                 self._in_vain.discard(prefix)
                 if prefix in self._waiting and call.is_training:
                     self._attach_to(prefix)
+                self._look(call)
 
         return remember
+
+    def _look(self, call: LastCall) -> None:
+        """Attention is seen from here to the end of the model's forward."""
+        if self._attached and call.is_training and self._sight is None:
+            self._sight = attention.AttentionSight(self._logits.append)
+            self._sight.__enter__()
+
+    def _look_away(self, *_: object) -> None:
+        sight, self._sight = self._sight, None
+        if sight is not None:
+            sight.__exit__(None, None, None)
 
     def _is_training(self) -> bool:
         """Whether the forward is one that is learned from; a validation in between is not."""
@@ -104,6 +126,8 @@ class WatchedForward:
                 return
             if probe.calls or not self._is_training():
                 return
+            if self._logits and not _is_plain(probe.module):
+                probe.more[attention.STATISTICS], self._logits[:] = self._logits[-1], []
             with self._boundary("activations"), torch.no_grad(), without_autocast():
                 self._order.append(name)
                 probe.see(inputs, output)
@@ -117,6 +141,8 @@ class WatchedForward:
         for handle in self._attached:
             handle.remove()
         self._attached = []
+        self._look_away()
+        self._logits.clear()
         self._hung = set()
         order, self._order = self._order, []
         seen = [(name, self._probes[name][0]) for name in order]
@@ -124,8 +150,15 @@ class WatchedForward:
         yield from _by_device(("dead_fraction",), [(name, probe.dead) for name, probe in seen])
         read = [(name, probe.input_dead) for name, probe in seen]
         yield from _by_device(("input_dead_fraction",), read)
+        for stats in (*KINDS, attention.STATISTICS):
+            yield from _by_device(stats, [(name, probe.more.get(stats)) for name, probe in seen])
         for _, probe in seen:
             probe.clear()
+
+    def take_blind_calls(self) -> int:
+        """Calls in training mode that nothing was learned from, since this was last asked."""
+        taken, self._blind_calls = self._blind_calls, 0
+        return taken
 
     def training_share(self) -> float:
         """Share of modules in training mode."""
@@ -158,6 +191,20 @@ class WatchedForward:
         for removal in self._removals:
             removal.remove()
         self.forget()
+
+
+def _differs_in_training(model: nn.Module) -> bool:
+    """Whether a layer in training mode writes statistics: batch normalisation does."""
+    return model.training and any(
+        isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training
+        for module in model.modules()
+    )
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether it is one of torch's own simple layers, which compute no attention."""
+    own = type(module).__module__.startswith("torch.nn.modules")
+    return own and next(module.children(), None) is None
 
 
 def _anything_is_compiled() -> bool:

@@ -84,12 +84,15 @@ class Measuring:
                 routine = self._scaling.known
                 alarm.check(value, grads, places, inverse=inverse, routine=routine)
 
-    def rates(self, owner: int) -> None:
+    def rates(self, owner: int, *, deep: bool = False) -> None:
         """The learning rate of each of the optimizer's groups is in the row."""
         rates = self._optimizers[owner].learning_rates()
         prefix = f"optimizer{owner}." if len(self._optimizers) > 1 else ""
         for group, rate in enumerate(rates):
             self._record("learning_rate", rate, [f"{prefix}group{group}"])
+        if deep:
+            for group, value in enumerate(self._optimizers[owner].momenta()):
+                self._record("momentum", value, [f"{prefix}group{group}"])
 
     def updates(self, owner: int, *, deep: bool) -> None:
         """Parameter norms and update norms of the optimizer's step are in the row."""
@@ -107,6 +110,9 @@ class Measuring:
     def arrivals(self, owner: int) -> None:
         """How often gradients arrived since the last step, and whether old ones were cleared."""
         self.is_blind = not self.has_backward
+        cleared = [share for s in self.sentinels[owner] if (share := s.take_cleared()) is not None]
+        if cleared:
+            self._record("cleared_fraction", sum(cleared) / len(cleared))
         taken = [sentinel.take() for sentinel in self.sentinels[owner]]
         self._arrived = self._count()
         if taken:

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-from steadytrain.probes import updates
+from steadytrain.probes import moments, updates
 from steadytrain.probes.gradients import element_statistics, measured_norms
 from steadytrain.watching.sites import ParameterSites, is_measurable
+
+_ROW_LOOKS = (1, 4, 7, 13)
+"""Sampled steps, counted from 1, on which rows of matrices are compared with each other."""
 
 Measured = tuple[str, Tensor | float, list[int]]
 
@@ -30,6 +33,8 @@ class WatchedOptimizer:
         self._samples: list[updates.Sample] = []
         self._signature: tuple[int, ...] = ()
         self._remembered = False
+        self._num_deep = 0
+        self._decays: dict[tuple[int, ...], list[tuple[float, float]]] = {}
         self.params: list[Tensor] = []
 
     def held(self) -> list[Tensor]:
@@ -71,6 +76,7 @@ class WatchedOptimizer:
         if not self._remembered or not all(map(updates.is_current, self._samples)):
             return
         self._remembered = False
+        self._num_deep += deep
         for sample in self._samples:
             sites = list(sample.sites)
             if deep and any(p.dtype.itemsize < 4 for p in sample.params):
@@ -78,6 +84,28 @@ class WatchedOptimizer:
             param_norm, update_norm = updates.measure(sample, exactly=deep)
             yield "param_norm", param_norm, sites
             yield "update_norm", update_norm, sites
+            if deep:
+                yield from self._told(sample)
+
+    def _told(self, sample: updates.Sample) -> Iterator[Measured]:
+        """What the optimizer remembers, and what it was told where that is new."""
+        sites = list(sample.sites)
+        yield from moments.second_moments(self.optimizer, sample.params, sites)
+        groups = {id(p): group for group in self.optimizer.param_groups for p in group["params"]}
+        own = [groups.get(id(param), {}) for param in sample.params]
+        decays = [moments.decay_of(self.optimizer, group) for group in own]
+        if decays != self._decays.get(sample.sites):
+            self._decays[sample.sites] = decays
+            for place, stat in enumerate(("coupled_decay", "decoupled_decay")):
+                yield stat, torch.tensor([decay[place] for decay in decays]), sites
+        if self._num_deep in _ROW_LOOKS:
+            rows = moments.equal_rows(sample.params, sites)
+            if rows is not None:
+                yield rows
+
+    def momenta(self) -> list[float]:
+        """The momentum of every group."""
+        return [moments.momentum_of(group) for group in self.optimizer.param_groups]
 
     def learning_rates(self) -> list[float | Tensor]:
         """The rate of every group: a tensor where the optimizer keeps one."""

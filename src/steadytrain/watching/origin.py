@@ -64,6 +64,10 @@ class ModuleCount:
     name: str
     going_in: float
     coming_out: float
+    largest_in: float
+    """Largest magnitude among the finite elements that went in."""
+    nan_out: float
+    """How many of those that came out are NaN."""
 
 
 def look_again(call: LastCall, modules: Sequence[tuple[str, nn.Module]]) -> list[ModuleCount]:
@@ -76,8 +80,8 @@ def look_again(call: LastCall, modules: Sequence[tuple[str, nn.Module]]) -> list
             return
         done.add(name)
         into, out = (list(_tensors(value)) for value in (inputs, output))
-        sums = [float(count_nonfinite(tensors).nansum()) for tensors in (into, out)]
-        counts.append(ModuleCount(name, *sums))
+        going_in, coming_out = (float(count_nonfinite(one).nansum()) for one in (into, out))
+        counts.append(ModuleCount(name, going_in, coming_out, _largest(into), _num_nan(out)))
 
     model = unwrap(call.model)
     with ExitStack() as stack:
@@ -93,6 +97,16 @@ def look_again(call: LastCall, modules: Sequence[tuple[str, nn.Module]]) -> list
             stack.callback(handle.remove)
         model(*call.args, **call.kwargs)
     return counts
+
+
+def _largest(tensors: Sequence[Tensor]) -> float:
+    """The largest magnitude among finite elements; NaN where there is none."""
+    finite = [torch.where(torch.isfinite(t), t, 0).abs().amax() for t in tensors if t.numel()]
+    return max((float(one) for one in finite), default=float("nan"))
+
+
+def _num_nan(tensors: Sequence[Tensor]) -> float:
+    return float(sum(float(torch.isnan(one).sum()) for one in tensors))
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -87,7 +87,7 @@ class Recording:
             self._open_row()
         watched = self.optimizers[owner]
         watched.remember()
-        self.measuring.rates(owner)
+        self.measuring.rates(owner, deep=self._is_sampled(self.stepping.row))
         if any(callable(arg) for arg in (*args, *kwargs.values())):
             self.stepping.inside_step.add(owner)  # gradients come in the closure
         else:
@@ -166,6 +166,7 @@ class Recording:
         if not self.optimizers:
             self._take_activations()
             self.sample_next_row()
+        self._record("blind_training_calls", float(self.forward.take_blind_calls()))
         scale = self._scaling.scale()
         if scale is not None:
             self._record("loss_scale", scale)

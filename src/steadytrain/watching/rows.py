@@ -190,6 +190,7 @@ class Table:
         for step in [step for step, stat in self._scalars if stat == "loss"]:
             values = np.array(self._scalars.pop((step, "loss")))
             finite = values[np.isfinite(values)]
+            self._scalars[step, "num_losses"] = [float(len(values))]
             self._scalars[step, "loss_num_nonfinite"] = [float(len(values) - len(finite))]
             if len(finite):
                 self._scalars[step, "loss"] = [float(finite.mean())]
