@@ -75,11 +75,11 @@ def executed(program: Program, scene: Scene) -> list[tuple[str, nn.Module, Any]]
     for module in twin.model.modules():
         if not any(True for _ in module.children()):
             module.register_forward_hook(note)
-    _step_once(twin, scene)
+    step_once(twin, scene)
     return seen
 
 
-def _step_once(twin: Program, scene: Scene) -> None:
+def step_once(twin: Program, scene: Scene) -> None:
     batch = looked_at(twin, scene)[0]
     with same_draws(scene.seed):
         if twin.step_fn is not None:

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from steadytrain.core.program import Program
-from steadytrain.doctor.changes._calls import Handlers, intercepted
+from steadytrain.doctor.changes._calls import Handlers, Interception, intercepted
+from steadytrain.doctor.scene import models_of
 
 Around = Callable[[Any], AbstractContextManager[Any]]
 
@@ -53,3 +54,37 @@ def put_around_step(program: Program, around: Around) -> Program | None:
 def intercept(program: Program, make: Callable[[], Handlers]) -> Program:
     """The calls of torch in every step go through handlers, made anew for each step."""
     return put_around(program, lambda first: intercepted(first, make()))
+
+
+def intercept_models(program: Program, make: Callable[[], Handlers]) -> Program:
+    """The calls of torch inside the models go through handlers, whoever calls the models.
+
+    A changed model stays a changed model: its validation sees the same.
+    """
+    for model in models_of(program):
+        inside = _Inside(make)
+        for part in (model, *model.children()):  # a step may call a part of the model directly
+            part.register_forward_pre_hook(inside.enter)
+            part.register_forward_hook(inside.leave, always_call=True)
+    return program
+
+
+class _Inside:
+    """Hooks that intercept calls between the outermost entry and its end."""
+
+    def __init__(self, make: Callable[[], Handlers]) -> None:
+        self.make = make
+        self._modes: list[Interception | None] = []
+
+    def enter(self, _module: Any, _inputs: Any) -> None:
+        """A forward pass begins."""
+        mode = None if self._modes else Interception(self.make())
+        self._modes.append(mode)
+        if mode is not None:
+            mode.__enter__()
+
+    def leave(self, _module: Any, _inputs: Any, _output: Any) -> None:
+        """It ended, or failed."""
+        mode = self._modes.pop()
+        if mode is not None:
+            mode.__exit__(None, None, None)

@@ -20,7 +20,12 @@ from steadytrain.doctor.changes._gradients import (
     scalers_of,
     trained,
 )
-from steadytrain.doctor.changes._wrapping import Within, put_around, put_around_step
+from steadytrain.doctor.changes._wrapping import (
+    Within,
+    intercept_models,
+    put_around,
+    put_around_step,
+)
 from steadytrain.doctor.scene import Scene, models_of, optimizers_of
 
 LOW: Final = (torch.float16, torch.bfloat16)
@@ -37,7 +42,7 @@ def float32(program: Program, _scene: Scene) -> Program:
     program.precision, program.scaler = "fp32", None if program.step_fn is None else program.scaler
     if program.metric_fn is not None:
         program.metric_fn = Within(program.metric_fn, _in_float32)
-    return put_around(program, _in_float32)
+    return put_around(intercept_models(program, _Raising), _in_float32)
 
 
 def loss_scaler(program: Program, _scene: Scene) -> Program | None:

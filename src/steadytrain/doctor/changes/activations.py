@@ -1,0 +1,86 @@
+"""Hidden activations are replaced by one that passes a gradient everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from torch import nn
+from torch.nn import functional
+
+from steadytrain.core.program import Program
+from steadytrain.doctor.change import change
+from steadytrain.doctor.changes._calls import Handlers
+from steadytrain.doctor.changes._observing import executed, run_once
+from steadytrain.doctor.changes._surgery import last_weighted, replace_modules
+from steadytrain.doctor.changes._wrapping import intercept_models
+from steadytrain.doctor.scene import Scene
+
+SLOPE: Final = 0.1
+
+_SATURATING = (nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardsigmoid)
+
+
+def leaky(program: Program, scene: Scene) -> Program | None:
+    """ReLU becomes leaky, as a module or as a function."""
+    changed = replace_modules(
+        program, lambda one: nn.LeakyReLU(SLOPE) if type(one) in (nn.ReLU, nn.ReLU6) else None
+    )
+    seen: list[bool] = []
+    run_once(program, scene, {"relu": partial(_noted, seen), "relu_": partial(_noted, seen)})
+    if seen:
+        return intercept_models(program, _leaky_handlers)
+    return program if changed else None
+
+
+def smooth(program: Program, scene: Scene) -> Program | None:
+    """Saturating and clipping activations become GELU; those behind the last layer stay."""
+    seen = executed(program, scene)
+    last = last_weighted(seen)
+    hidden = {
+        path for path, module, _ in seen[:last] if isinstance(module, (*_SATURATING, nn.ReLU))
+    }
+    models = {id(program.model.get_submodule(path)) for path in hidden}
+    if not replace_modules(program, lambda one: nn.GELU() if id(one) in models else None):
+        return None
+    return program
+
+
+def final(program: Program, scene: Scene) -> Program | None:
+    """What bounds the output behind the last layer is taken away."""
+    seen = executed(program, scene)
+    kinds = (*_SATURATING, nn.ReLU, nn.ReLU6, nn.Softmax, nn.LogSoftmax, nn.Softplus)
+    paths = {path for path, one, _ in seen[last_weighted(seen) + 1 :] if isinstance(one, kinds)}
+    ends = {id(program.model.get_submodule(path)) for path in paths}
+    inside = {id(program.model.get_submodule(path)) for path, _, _ in seen[: last_weighted(seen)]}
+    chosen = ends - inside
+    if not replace_modules(program, lambda one: nn.Identity() if id(one) in chosen else None):
+        return None
+    return program
+
+
+def _noted(seen: list[bool], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    seen.append(True)
+    return function(*args, **kwargs)
+
+
+def _leaky_handlers() -> Handlers:
+    return {"relu": _leaky, "relu_": _leaky}
+
+
+def _leaky(_function: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
+    return functional.leaky_relu(args[0], SLOPE)
+
+
+CHANGES = (
+    change("leaky-relu", __doc__, text="leaky ReLU instead of ReLU", size=4, apply=leaky),
+    change("gelu", __doc__, text="GELU in the hidden layers", size=4, apply=smooth),
+    change(
+        "no-final-activation",
+        __doc__,
+        text="no activation behind the last layer",
+        size=4,
+        apply=final,
+    ),
+)
