@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from steadytrain.core.history import History
     from steadytrain.core.program import Program
     from steadytrain.core.rule import rule
+    from steadytrain.doctor.diagnosing import diagnose
     from steadytrain.engine import judge, replay
+    from steadytrain.guard import Guard
     from steadytrain.recipes.stabilising import stabilise
     from steadytrain.training import Run, train
     from steadytrain.watching import Watch, watch
@@ -29,6 +31,7 @@ _HOMES = {
     "Diagnosis": "core.diagnosis",
     "Event": "core.action",
     "Finding": "core.finding",
+    "Guard": "guard",
     "History": "core.history",
     "Program": "core.program",
     "Run": "training",
@@ -36,6 +39,7 @@ _HOMES = {
     "SteadytrainError": "core.errors",
     "Trial": "core.diagnosis",
     "Watch": "watching",
+    "diagnose": "doctor.diagnosing",
     "judge": "engine",
     "preflight": "checks",
     "replay": "engine",
@@ -52,6 +56,7 @@ __all__ = [
     "Diagnosis",
     "Event",
     "Finding",
+    "Guard",
     "History",
     "Program",
     "Run",
@@ -59,6 +64,7 @@ __all__ = [
     "SteadytrainError",
     "Trial",
     "Watch",
+    "diagnose",
     "judge",
     "preflight",
     "replay",

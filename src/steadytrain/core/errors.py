@@ -10,10 +10,12 @@
     │   ├── RunNotFoundError                nothing there that is a run
     │   ├── RunVersionError                 written by another schema version
     │   └── RunBusyError                    another process is writing in it
+    ├── StoppedError                        a step was begun after the guard had stopped the run
     └── MissingExtraError (also ImportError) an optional dependency that is not installed
 
 Every message says what was wrong, what was found, what was expected and what to do.
-They are raised when something is built, never inside a user's training step.
+They are raised when something is built, never inside a user's training step, but for a run that
+the guard has stopped.
 """
 
 from __future__ import annotations
@@ -68,6 +70,10 @@ class RunVersionError(StoreError):
 
 class RunBusyError(StoreError):
     """Another live process is writing in the run directory."""
+
+
+class StoppedError(SteadytrainError):
+    """The guard has stopped the run, and the loop begins another step."""
 
 
 class MissingExtraError(SteadytrainError, ImportError):

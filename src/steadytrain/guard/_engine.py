@@ -1,0 +1,268 @@
+"""One step after the other: judged, decided upon, taken or left without a trace.
+
+    begin      the shadow is taken                          end      measure -> detect -> decide
+    (the loop's forward and backward pass)                           -> commit, clip, skip, go back, stop
+
+Everything between the user's code and the weights passes here; a part of this that breaks switches
+the guard off and lets the step be taken as it would have been without one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from steadytrain.core.action import EventKind
+from steadytrain.guard._course import Course, Outcome
+from steadytrain.guard._data import Data
+from steadytrain.guard._judging import Attempt, Judge
+from steadytrain.guard._parts import Parts, with_gradients
+from steadytrain.guard._recovery import Recovery
+from steadytrain.guard._shadow import Gradients, Shadow
+from steadytrain.guard.act import limit_gradients
+from steadytrain.guard.decide import Decision, Situation, decide
+from steadytrain.guard.detect import Reading, Verdict
+from steadytrain.snapshots import (
+    HostMemory,
+    RandomSources,
+    Snapshot,
+    Stream,
+    capture,
+    restore,
+)
+
+_LOG: Final = logging.getLogger("steadytrain")
+
+
+class Engine:
+    """Runs the transactions of one attachment.
+
+    Args:
+        course: what is known of the run.
+        parts: of the loop.
+        data: the batches that can be gone back in.
+        judge: measures and judges.
+        recovery: snapshots, and the ways back.
+        dry_run: only says what it would have done.
+    """
+
+    def __init__(
+        self,
+        course: Course,
+        parts: Parts,
+        data: Data,
+        judge: Judge,
+        recovery: Recovery,
+        *,
+        dry_run: bool,
+    ) -> None:
+        self.course = course
+        self.parts = parts
+        self.data = data
+        self._judge = judge
+        self._recovery = recovery
+        self._dry_run = dry_run
+        self._is_off = False
+        self._shadow = Shadow(parts.models, recovery.sources)
+        self._memory = HostMemory()
+        self._full: Snapshot | None = None
+        self._gradients: Gradients | None = None
+        self._said_stop = False
+        recovery.snapshot()
+
+    def follow(self, stream: Stream, sources: RandomSources) -> None:
+        """The batches come from `stream` from now on, and a new pass begins here."""
+        self.data.follow(stream)
+        if not self._is_off:
+            self._shadow = Shadow(self.parts.models, sources)
+            self._recovery.begin_pass(sources)
+
+    # around the user's code
+
+    def begin(self, *, full: bool = False) -> None:
+        """What the step may change is kept; with `full` the weights and moments too."""
+        if self._is_off:
+            return
+        try:
+            self._gradients = Gradients(self.parts.parameters())
+            if full:
+                self.keep_everything()
+            else:
+                self._shadow.take()
+        except Exception as error:  # the boundary: a guard that breaks must not end a run
+            self._switch_off(error)
+
+    def keep_everything(self) -> None:
+        """Weights and moments are kept too: something will step before the step is judged."""
+        self._full = capture(self._recovery.named(), memory=self._memory)
+
+    def abandon(self) -> None:
+        """Everything is as it was at `begin`."""
+        if self._is_off:
+            return
+        self._put_back()
+        if self._gradients is not None:
+            self._gradients.put_back()
+        self._release()
+        self.data.stop_showing(self._recovery.sources)
+
+    def end(self, attempt: Attempt, commit: Callable[[], bool]) -> Outcome:
+        """The step was taken, or it has left no trace.
+
+        Args:
+            attempt: whose forward and backward passes are done.
+            commit: takes the step; returns whether the weights moved.
+        """
+        if self._is_off:
+            return self._unguarded(commit)
+        try:
+            undo = None if self._dry_run else self._undo
+            reading, verdict, due = self._judge.judge(
+                attempt, due=self._recovery.is_due(), undo=undo
+            )
+            decision = self._decide(verdict, reading, attempt.key)
+        except Exception as error:  # the boundary: a guard that breaks must not end a run
+            self._switch_off(error)
+            return self._unguarded(commit)
+        if self._dry_run and decision.kind != "commit":
+            self._rehearse(decision, verdict)
+            decision = Decision(kind="commit")
+        if decision.kind in ("commit", "clip"):
+            return self._take(attempt, commit, reading, decision, verdict, due)
+        self._undo()
+        return self._leave_out(decision, verdict)
+
+    # decisions
+
+    def _decide(self, verdict: Verdict, reading: Reading, key: str) -> Decision:
+        course, data = self.course, self.data
+        strangers = 0
+        if verdict.kind == "spike" and not data.is_showing:
+            strangers = course.detector.refuse(reading, key)
+        situation = Situation(
+            can_roll_back=self._recovery.can_roll_back,
+            can_show_again=data.can_show_again and not self._dry_run,
+            is_shown_again=data.is_showing,
+            num_strangers=strangers,
+        )
+        decision, course.ladder = decide(course.policy, course.ladder, verdict.kind, situation)
+        if decision.reanchor:
+            course.detector.reanchor(key)
+        if course.ladder.level == 0:
+            self._recovery.calm()
+        return decision
+
+    def _take(
+        self,
+        attempt: Attempt,
+        commit: Callable[[], bool],
+        reading: Reading,
+        decision: Decision,
+        verdict: Verdict,
+        due: bool,
+    ) -> Outcome:
+        if decision.kind == "clip":
+            self._clip(attempt, reading, decision, verdict)
+        moved = commit()
+        after = Verdict() if attempt.is_own else self._judge.after(attempt)
+        if not after.is_good and not self._dry_run:
+            return self._leave_out(self._decide(after, reading, attempt.key), after)
+        self._release()
+        course = self.course
+        course.step += 1
+        self._said_stop = False
+        if verdict.kind == "overflow":
+            return Outcome(committed=moved, finished=True, reason=verdict.reason)
+        course.detector.accept(reading, attempt.key)
+        course.rates.advance()
+        self.data.note_good()
+        if due and (damage := self._recovery.snapshot()) is not None and not self._dry_run:
+            return self._leave_out(self._decide(damage, reading, attempt.key), damage)
+        self._recovery.release_batches()
+        return Outcome(committed=moved, finished=True)
+
+    def _clip(
+        self, attempt: Attempt, reading: Reading, decision: Decision, verdict: Verdict
+    ) -> None:
+        limit = self.course.detector.usual("gradient norm", attempt.key)
+        norm = reading.grad_norm
+        if norm is not None and norm > limit:
+            limit_gradients(with_gradients(attempt.optimizers), norm, limit)
+            reason = verdict.reason or "the run settles at a new level"
+            why = decision.why or "clipped to what was typical"
+            self._recovery.note("clip", f"{reason}: {why}", {"grad_norm": norm, "limit": limit})
+        elif decision.reanchor:
+            self._recovery.note("clip", f"{verdict.reason}: {decision.why}", dict(verdict.evidence))
+
+    def _leave_out(self, decision: Decision, verdict: Verdict) -> Outcome:
+        """Nothing of the step is left; then whatever else the decision asks for."""
+        was_showing = self.data.is_showing
+        self._release()
+        self.data.stop_showing(self._recovery.sources)
+        if decision.kind == "rollback":
+            return self._recovery.roll_back(decision, verdict)
+        if decision.kind == "stop":
+            return self._recovery.stop(decision.why, verdict)
+        if was_showing:  # the batch that was shown again belongs to no step: no event
+            return Outcome(committed=False, finished=False, reason="a good batch shown again")
+        self.course.num_skipped += 1
+        reason = f"{verdict.reason}: the step was left out"
+        reason = f"{reason} ({decision.why})" if decision.why else reason
+        evidence = {**verdict.evidence, "kind": verdict.kind, "restored": _RESTORED}
+        self._recovery.note("skip", reason, evidence)
+        if decision.show_again:
+            self.data.show_again(self._recovery.sources)
+        return Outcome(committed=False, finished=False, reason=reason)
+
+    def _rehearse(self, decision: Decision, verdict: Verdict) -> None:
+        """What would have been done is an event; of a run that is lost it is said once."""
+        if self._said_stop:
+            return
+        self._said_stop = decision.kind in ("rollback", "stop")
+        evidence = {**verdict.evidence, "dry_run": True}
+        kind: EventKind = "skip" if decision.kind == "commit" else decision.kind
+        self._recovery.note(kind, f"would {kind}: {verdict.reason} ({decision.why})", evidence)
+
+    # state
+
+    def _undo(self) -> None:
+        self._put_back()
+        if self._gradients is not None:
+            self._gradients.clear()
+
+    def _put_back(self) -> None:
+        if self._full is not None:
+            restore(self._full, self._recovery.named())
+        self._shadow.put_back()
+
+    def _release(self) -> None:
+        if self._full is not None:
+            self._memory.give_back(self._full.tensors)
+        self._full = self._gradients = None
+        self._shadow.forget()
+
+    def _unguarded(self, commit: Callable[[], bool]) -> Outcome:
+        moved = commit()
+        self.course.step += 1
+        return Outcome(committed=moved, finished=True)
+
+    def _switch_off(self, error: Exception) -> None:
+        """The guard does nothing from now on; said once, in the log."""
+        self._is_off = True
+        self._release()
+        _LOG.warning("the guard broke and is switched off, training goes on: %r", error)
+
+
+_RESTORED: Final = ("gradients", "buffers", "attributes", "random sources")
+
+
+def total(losses: list[tuple[Tensor, float]]) -> Tensor | None:
+    """The mean of weighted losses, on their device; None where there is none."""
+    if not losses:
+        return None
+    weight = sum(share for _, share in losses)
+    return torch.stack([loss * (share / weight) for loss, share in losses]).sum()

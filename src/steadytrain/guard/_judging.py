@@ -1,0 +1,173 @@
+"""From the state of a step that is about to be taken to a verdict with its evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steadytrain.core.finding import Evidence
+from steadytrain.guard._agree import over_ranks
+from steadytrain.guard._measure import (
+    NUM_NAMED,
+    Buffers,
+    bad_gradients,
+    bad_samples,
+    ceiling,
+    damaged,
+    gradient_norm,
+    parameters_are_finite,
+    read,
+)
+from steadytrain.guard._parts import Parts, device_of, with_gradients
+from steadytrain.guard.detect import SEVERITY, Detector, Reading, Verdict
+from steadytrain.optim.precision import MIN_SCALE
+from steadytrain.watching.scaling import Scaling
+
+
+@dataclass(kw_only=True, slots=True)
+class Attempt:
+    """One step that is under way."""
+
+    optimizers: Sequence[Any]
+    key: str = ""
+    """Whose steps it is compared with, where optimizers take turns."""
+    loss: Tensor | float | None = None
+    batches: list[Any] = field(default_factory=list[Any])
+    norms: list[Tensor] = field(default_factory=list[Tensor])
+    """Gradient norms that were measured while the step took place."""
+    is_own: bool = False
+    """Whether the user's code takes the step itself, so that it is judged afterwards."""
+    has_stepped: bool = False
+    """Whether an optimizer has stepped already, through a closure."""
+    wish: str = ""
+    """Why the user's code wants the step left out."""
+
+
+class Judge:
+    """Measures an attempt and judges it, alike on every rank.
+
+    Args:
+        parts: of the loop.
+        detector: what the run has shown.
+        max_norm: the loop's own clip threshold; infinite without one.
+    """
+
+    def __init__(self, parts: Parts, detector: Detector, max_norm: float) -> None:
+        self._parts = parts
+        self._detector = detector
+        self._max_norm = max_norm
+        self._device = device_of(parts.models)
+        self._buffers = Buffers(parts.models)
+
+    def judge(
+        self, attempt: Attempt, *, due: bool, undo: Callable[[], None] | None
+    ) -> tuple[Reading, Verdict, bool]:
+        """The numbers, the verdict, and whether a snapshot is due on any rank.
+
+        Args:
+            attempt: its forward and backward passes are done.
+            due: whether a snapshot is due here.
+            undo: leaves no trace of the attempt; None if nothing may be changed.
+        """
+        reading = self._measured(attempt)
+        verdict = self._alone(attempt, reading)
+        severity, any_due = over_ranks([SEVERITY.index(verdict.kind), int(due)], self._device)
+        if SEVERITY.index(verdict.kind) < severity:
+            kind = SEVERITY[severity]
+            verdict = Verdict(kind=kind, reason=f"another rank saw a step that is {kind}")
+        if not verdict.is_good:
+            verdict = self._with_state(self._explained(attempt, verdict), undo)
+        return reading, verdict, bool(any_due)
+
+    def after(self, attempt: Attempt) -> Verdict:
+        """The verdict on the weights once the step was taken. Cost: a pass over them."""
+        parameters = [
+            p for one in attempt.optimizers for g in one.param_groups for p in g["params"]
+        ]
+        finite = parameters_are_finite(parameters)
+        if any(over_ranks([int(not finite)], self._device)):
+            return self.at_rest() or Verdict(
+                kind="state", reason="weights of another rank are not finite"
+            )
+        return Verdict()
+
+    def at_rest(self) -> Verdict | None:
+        """The verdict on everything at rest, or None where it is whole."""
+        names = damaged(self._parts, self._buffers)
+        if not any(over_ranks([int(bool(names))], self._device)):
+            return None
+        what = names[0] if names else "a tensor of another rank"
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        return Verdict(
+            kind="state",
+            reason=f"{what}{others} held a number that is not finite between steps",
+            evidence={"tensors": tuple(names[:NUM_NAMED]), "num_tensors": len(names)},
+        )
+
+    def _measured(self, attempt: Attempt) -> Reading:
+        scaling = Scaling(self._parts.scaler)
+        held = [] if attempt.is_own else with_gradients(attempt.optimizers)
+        grads = [p.grad for p in held if p.grad is not None]
+        norm: Tensor | None = gradient_norm(grads) if grads else None
+        inverse = scaling.inverse(attempt.optimizers[0]) if grads else None
+        if attempt.norms:
+            norm = torch.stack([one.double().cpu() for one in attempt.norms]).norm()
+        loss, size, buffers, factor, scale = read(
+            [attempt.loss, norm, self._buffers.norm(), inverse, scaling.scale()]
+        )
+        if size is not None and factor is not None:
+            size *= factor
+        return Reading(
+            loss=loss,
+            grad_norm=size,
+            grad_ceiling=ceiling(grads) if grads else ceiling([torch.zeros(())]),
+            max_norm=self._max_norm,
+            buffer_norm=buffers,
+            scaled=inverse is not None and scale is not None and scale > MIN_SCALE,
+        )
+
+    def _alone(self, attempt: Attempt, reading: Reading) -> Verdict:
+        if attempt.wish:
+            return Verdict(kind="nonfinite", reason=attempt.wish)
+        verdict = self._detector.judge(reading, attempt.key)
+        if verdict.is_good and (attempt.is_own or attempt.has_stepped):
+            held = [p for one in attempt.optimizers for g in one.param_groups for p in g["params"]]
+            models = [p for model in self._parts.models for p in model.parameters()]
+            if not parameters_are_finite([*held, *models]):
+                return Verdict(kind="nonfinite", reason="the step made weights that are not finite")
+        return verdict
+
+    def _explained(self, attempt: Attempt, verdict: Verdict) -> Verdict:
+        evidence: dict[str, Evidence] = dict(verdict.evidence)
+        reason = verdict.reason
+        if verdict.kind == "nonfinite":
+            names = bad_gradients(with_gradients(attempt.optimizers), self._parts.parameter_names())
+            samples = [place for batch in attempt.batches for place in bad_samples(batch)]
+            if names:
+                evidence["gradients"] = tuple(names)
+                reason = f"{reason}; first not finite in the gradient of {names[0]}"
+            if samples:
+                evidence["samples"] = tuple(samples[:NUM_NAMED])
+                evidence["num_samples"] = len(samples)
+                reason = f"{reason}; the batch itself is not finite in sample {samples[0]}"
+        return replace(verdict, reason=reason, evidence=evidence)
+
+    def _with_state(self, verdict: Verdict, undo: Callable[[], None] | None) -> Verdict:
+        """The same verdict, unless it is the weights that are at fault and not the batch."""
+        if verdict.kind in ("nonfinite", "huge"):
+            if undo is None:
+                return verdict
+            undo()
+        return self.at_rest() or verdict
+
+
+def scalar_of(loss: Tensor | float | None) -> Tensor | float | None:
+    """The loss without its graph."""
+    if isinstance(loss, Tensor):
+        return loss.detach().reshape(()) if loss.numel() == 1 else loss.detach().double().mean()
+    return loss if loss is None or not math.isnan(loss) else math.nan

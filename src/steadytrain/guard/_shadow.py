@@ -1,0 +1,154 @@
+"""What a forward and a backward pass may change beside the gradients, kept to be put back.
+
+Buffers (running statistics), what a module carries from call to call in plain attributes (a hidden
+state, a counter), the gradients there were, and the random sources. Parameters and moments are not
+copied: nothing writes to them before the step is judged.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from steadytrain.snapshots import RandomSources
+
+_MODULE_OWN: Final = frozenset(vars(nn.Module())) - {"training"}
+_CONTAINERS: Final = (list, dict, set, deque)
+
+
+class Shadow:
+    """The state before a step of everything that is not a parameter or a moment.
+
+    Args:
+        models: whose buffers and attributes.
+        sources: the random sources a step draws from.
+
+    Cost: a copy of the buffers and of tensors among the attributes, and the random states.
+    """
+
+    def __init__(self, models: Iterable[nn.Module], sources: RandomSources) -> None:
+        self._models = list(models)
+        self._sources = sources
+        self._random: dict[str, Any] | None = None
+        self._copies: list[tuple[Tensor, Tensor]] = []
+        self._buffers: list[tuple[nn.Module, dict[str, Tensor | None]]] = []
+        self._attributes: list[tuple[nn.Module, dict[str, Any]]] = []
+        self._containers: list[tuple[Any, Any]] = []
+
+    @torch.no_grad()
+    def take(self) -> None:
+        """The state is kept as it is now."""
+        self.forget()
+        self._random = self._sources.capture()
+        seen: set[int] = set()
+        for model in self._models:
+            for module in model.modules():
+                if id(module) not in seen:
+                    seen.add(id(module))
+                    self._keep(module)
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        """Everything is as it was when it was taken; nothing if nothing was."""
+        if self._random is None:
+            return
+        for module, buffers in self._buffers:
+            module._buffers.clear()
+            module._buffers.update(buffers)
+        for module, attributes in self._attributes:
+            _put_back_attributes(module, attributes)
+        for container, content in self._containers:
+            _refill(container, content)
+        for tensor, copy in self._copies:
+            with torch.inference_mode(tensor.is_inference()):
+                tensor.copy_(copy)
+        self._sources.restore(self._random)
+
+    def forget(self) -> None:
+        """Nothing is kept any more."""
+        self._random = None
+        self._copies, self._buffers = [], []
+        self._attributes, self._containers = [], []
+
+    def _keep(self, module: nn.Module) -> None:
+        if module._buffers:
+            self._buffers.append((module, dict(module._buffers)))
+            for buffer in module._buffers.values():
+                self._copy(buffer)
+        own = {name: value for name, value in vars(module).items() if name not in _MODULE_OWN}
+        self._attributes.append((module, own))
+        for value in own.values():
+            kind = type(value)
+            if kind is Tensor:
+                self._copy(value)
+            elif kind in _CONTAINERS and value:
+                self._containers.append((value, kind(value)))
+                for item in value.values() if kind is dict else value:
+                    self._copy(item)
+            elif kind is tuple:
+                for item in value:
+                    self._copy(item)
+
+    def _copy(self, value: Any) -> None:
+        if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+            if is_lazy(value) or value.device.type == "meta":
+                return
+            # a tensor in the graph of an earlier step is read only: writing would break its graph
+            if value.grad_fn is None and not value.requires_grad:
+                self._copies.append((value, value.clone()))
+
+
+def _put_back_attributes(module: nn.Module, attributes: dict[str, Any]) -> None:
+    now = vars(module)
+    for name in [name for name in now if name not in attributes and name not in _MODULE_OWN]:
+        del now[name]
+    for name, value in attributes.items():
+        if now.get(name, module) is not value:
+            now[name] = value
+
+
+def _refill(container: Any, content: Any) -> None:
+    container.clear()
+    if isinstance(container, dict | set):
+        container.update(content)
+    else:
+        container.extend(content)
+
+
+class Gradients:
+    """The gradients there were before a step, and the way back to them.
+
+    Args:
+        parameters: whose gradients.
+
+    Cost: nothing where there are none, as after every step of the guard's own; else a copy.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        self._parameters = list(parameters)
+        self._held = [
+            (parameter, parameter.grad, parameter.grad.detach().clone())
+            for parameter in self._parameters
+            if parameter.grad is not None
+        ]
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        """The gradients are the tensors they were, with the numbers they had."""
+        self.clear()
+        for parameter, grad, copy in self._held:
+            if grad.layout is torch.strided:
+                parameter.grad = grad
+                grad.copy_(copy)
+            else:
+                parameter.grad = copy
+
+    def clear(self) -> None:
+        """No parameter has a gradient, so that no optimizer has anything to do."""
+        for parameter in self._parameters:
+            parameter.grad = None

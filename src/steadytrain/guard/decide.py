@@ -1,0 +1,272 @@
+"""What is done about a bad step: a pure policy that escalates, within budgets.
+
+    the batch is at fault      skip it, without a trace; the weights are as if it never came
+      more than `patience`     a batch that was good is shown again: if it is good still, the data
+      in a row                 is at fault, and skipping goes on up to `max_bad_in_a_row`
+      a spike that stays       `reanchor_after` refusals in a row are a new level, not an accident:
+                               accepted, clipped to what was typical for the first steps
+    the weights are at fault   roll back and do the same steps again      heals what does not recur
+      again                    roll back and step around the data         one poisoned window
+      again                    further back, with a smaller rate          a region too steep
+      again                    and with the moments forgotten             moments of the wrong steps
+      again                    stop, with the evidence
+    `calm_steps` good steps    begin at the top again; the budget of rollbacks is for the whole run
+
+Nothing on this ladder takes a step with a number that is not finite: at its end the run stops.
+The same verdicts give the same decisions, so ranks that agree on the verdict agree on all of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final, Literal
+
+from steadytrain.core.errors import UsageError
+from steadytrain.guard.detect import VerdictKind
+
+DecisionKind = Literal["commit", "clip", "skip", "rollback", "stop"]
+
+STEP_AROUND: Final = 2
+CUT_RATE: Final = 3
+FORGET: Final = 4
+
+_COUNTS: Final = ("bad_in_a_row", "calm", "level", "num_rollbacks", "settling")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How long the guard tries what, and when it gives up.
+
+    Raises:
+        UsageError: a number is out of its range.
+
+    Example:
+        >>> Policy(max_rollbacks=2).max_rollbacks
+        2
+    """
+
+    patience: int = 3
+    """Bad steps in a row before anything but the batch is suspected."""
+    blind_patience: int = 24
+    """The same where no good batch can be shown again (`guard.batches` is not used)."""
+    max_bad_in_a_row: int = 200
+    """Bad batches in a row, with weights that are good, after which the run stops."""
+    reanchor_after: int = 64
+    """Spikes in a row that are a new level."""
+    settle_steps: int = 32
+    """First steps at a new level whose gradients are clipped to what was typical."""
+    max_rollbacks: int = 8
+    """Rollbacks in the whole run."""
+    calm_steps: int = 200
+    """Good steps after which a fault is a new one."""
+    rate_factor: float = 0.5
+    """What every learning rate is multiplied with when it is cut."""
+    rewarm_steps: int = 50
+    """Steps over which a cut rate is ramped up from near zero."""
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name == "rate_factor":
+                _check(0.0 < value <= 1.0, option.name, value, "a factor above 0, up to 1")
+            elif isinstance(value, bool) or not isinstance(value, int):
+                _check(False, option.name, value, "a whole number")
+            else:
+                low = 0 if option.name in ("max_rollbacks", "settle_steps") else 1
+                _check(value >= low, option.name, value, f"a whole number from {low} on")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What can be done at the moment."""
+
+    can_roll_back: bool
+    """Whether there is a snapshot."""
+    can_show_again: bool
+    """Whether the loop can be given a batch again that was good."""
+    is_shown_again: bool = False
+    """Whether the step that was judged is on such a batch."""
+    num_strangers: int = 0
+    """Spikes of one series that were refused in a row, this one among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is done about a step."""
+
+    kind: DecisionKind
+    show_again: bool = False
+    """Show the loop a batch next that was good."""
+    reanchor: bool = False
+    """What was refused last is the usual level from now on."""
+    step_around: bool = False
+    """After the rollback the data goes on where it is now."""
+    oldest: bool = False
+    """Roll back as far as possible, not to the newest snapshot."""
+    cut_rate: bool = False
+    reset_moments: bool = False
+    why: str = ""
+    """Why this and nothing milder; empty for a step that is simply taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """How far the guard has climbed; plain numbers, saved with the run."""
+
+    bad_in_a_row: int = 0
+    calm: int = 0
+    level: int = 0
+    """0: nothing; 1: rolled back; 2: stepped around; 3: rate cut; 4: moments forgotten."""
+    num_rollbacks: int = 0
+    settling: int = 0
+    """Steps at a new level that are still to be clipped."""
+    data_at_fault: bool = False
+    """Whether a batch that was good is good still, so that the weights are."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The ladder as JSON's own types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Ladder:
+        """The ladder that `to_json` wrote.
+
+        Raises:
+            UsageError: it did not.
+        """
+        try:
+            at_fault = bool(data["data_at_fault"])
+            numbers = {name: int(data[name]) for name in _COUNTS}
+        except (KeyError, TypeError, ValueError) as error:
+            msg = f"a guard's state needs the numbers of its ladder, found {dict(data)!r:.120}"
+            raise UsageError(f"{msg} ({error}). Pass what Guard.state_dict() returned.") from None
+        return cls(data_at_fault=at_fault, **numbers)
+
+
+def decide(
+    policy: Policy, ladder: Ladder, verdict: VerdictKind, situation: Situation
+) -> tuple[Decision, Ladder]:
+    """What is done about a step, and how far up the ladder that is.
+
+    Args:
+        policy: the limits.
+        ladder: where the steps before led.
+        verdict: on this step.
+        situation: what can be done.
+
+    Example:
+        >>> free = Situation(can_roll_back=True, can_show_again=True)
+        >>> decision, ladder = decide(Policy(), Ladder(), "nonfinite", free)
+        >>> decision.kind, ladder.bad_in_a_row
+        ('skip', 1)
+    """
+    good = verdict in ("good", "overflow")
+    if situation.is_shown_again:
+        return _weigh(policy, ladder, good, situation)
+    if good:
+        return _go_on(policy, ladder)
+    if verdict == "state":
+        return _climb(policy, ladder, situation)
+    ladder = replace(ladder, bad_in_a_row=ladder.bad_in_a_row + 1, calm=0)
+    if verdict == "spike" and situation.num_strangers >= policy.reanchor_after:
+        why = f"{situation.num_strangers} steps in a row are no accident: it is the new level"
+        ladder = replace(ladder, bad_in_a_row=0, data_at_fault=False, settling=policy.settle_steps)
+        return Decision(kind="clip", reanchor=True, why=why), ladder
+    return _bad_batch(policy, ladder, verdict, situation)
+
+
+def _go_on(policy: Policy, ladder: Ladder) -> tuple[Decision, Ladder]:
+    calm = ladder.calm + 1
+    level = 0 if calm >= policy.calm_steps else ladder.level
+    after = replace(
+        ladder,
+        bad_in_a_row=0,
+        calm=calm,
+        level=level,
+        data_at_fault=False,
+        settling=max(0, ladder.settling - 1),
+    )
+    kind: DecisionKind = "clip" if ladder.settling else "commit"
+    return Decision(kind=kind), after
+
+
+def _weigh(
+    policy: Policy, ladder: Ladder, good: bool, situation: Situation
+) -> tuple[Decision, Ladder]:
+    """A batch that was good was shown again; whatever came of it, it is not trained on twice."""
+    if good:
+        return Decision(kind="skip"), replace(ladder, data_at_fault=True)
+    return _climb(policy, ladder, situation)
+
+
+def _bad_batch(
+    policy: Policy, ladder: Ladder, verdict: VerdictKind, situation: Situation
+) -> tuple[Decision, Ladder]:
+    num = ladder.bad_in_a_row
+    if ladder.data_at_fault:
+        if num < policy.max_bad_in_a_row:
+            return Decision(kind="skip", why="the weights are good, the data is not"), ladder
+        why = f"{num} batches in a row were bad, while a batch that was good before still is"
+        return Decision(kind="stop", why=why), ladder
+    if num <= policy.patience:
+        return Decision(kind="skip", why="this batch alone is suspected"), ladder
+    if situation.can_show_again:
+        why = f"{num} in a row: a batch that was good is shown again"
+        return Decision(kind="skip", show_again=True, why=why), ladder
+    if verdict == "spike" or num <= policy.blind_patience:
+        return Decision(kind="skip", why=f"{num} in a row, nothing to compare with"), ladder
+    return _climb(policy, ladder, situation)
+
+
+def _climb(policy: Policy, ladder: Ladder, situation: Situation) -> tuple[Decision, Ladder]:
+    """The weights are at fault: the next rung."""
+    level = ladder.level + 1
+    if not situation.can_roll_back:
+        return Decision(kind="stop", why="there is no snapshot to go back to"), ladder
+    if ladder.num_rollbacks >= policy.max_rollbacks:
+        why = f"the budget of {policy.max_rollbacks} rollbacks is used up"
+        return Decision(kind="stop", why=why), ladder
+    if level > FORGET:
+        why = "doing it again, stepping around, a smaller rate and fresh moments did not help"
+        return Decision(kind="stop", why=why), ladder
+    after = replace(
+        ladder,
+        bad_in_a_row=0,
+        calm=0,
+        level=level,
+        num_rollbacks=ladder.num_rollbacks + 1,
+        data_at_fault=False,
+        settling=0,
+    )
+    decision = Decision(
+        kind="rollback",
+        step_around=level >= STEP_AROUND,
+        oldest=level >= CUT_RATE,
+        cut_rate=level >= CUT_RATE,
+        reset_moments=level >= FORGET,
+        why=_RUNGS[level],
+    )
+    return decision, after
+
+
+_RUNGS: Final = {
+    1: "the same steps are done again: what does not recur is healed",
+    2: "it came again at the same place: the data in between is stepped around",
+    3: "it came again elsewhere: further back, with a smaller rate that is ramped up",
+    4: "it came again at a smaller rate: the moments are forgotten too",
+}
+
+
+def rate_scale(policy: Policy, num_cuts: int, steps_since: int) -> float:
+    """What learning rates are multiplied with, `steps_since` the last of `num_cuts` cuts."""
+    if not num_cuts:
+        return 1.0
+    ramp = min(1.0, (steps_since + 1) / (policy.rewarm_steps + 1))
+    return math.pow(policy.rate_factor, num_cuts) * ramp
+
+
+def _check(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise UsageError(f"Policy.{name}: got {value!r}, expected {expected}. See the default.")
