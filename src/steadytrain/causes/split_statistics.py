@@ -1,0 +1,41 @@
+"""Normalisation uses statistics of the validation data, or differs between the splits.
+
+## What it is
+Training and validation data are normalised by different numbers, or by numbers fitted on both.
+
+## How it shows
+Validation is far worse than training from the first step on, or better than it can be on new
+data.
+
+## What proves it
+No trial can: no change to the program repairs it.
+
+## What refutes it
+If validation is as bad with the training data's mean and deviation, the difference is in the data
+itself. Against it speaks a run that comes back with: evaluation mode wherever nothing is
+differentiated.
+
+## The fix
+Fit mean and deviation on the training data only, keep them, and apply the same two numbers to
+validation and to everything later.
+
+## Source
+Hastie et al. 2009, The Elements of Statistical Learning, section 7.10.2.
+"""
+
+from __future__ import annotations
+
+from steadytrain.core.root_cause import root_cause
+
+CAUSE = root_cause(
+    __name__,
+    __doc__,
+    nominations={"split-statistics": 0.95, "overfitting": 0.2},
+    proofs=(),
+    refutations=("eval-when-validating",),
+    fix=(
+        "Fit mean and deviation on the training data only, keep them, and apply the same two "
+        "numbers to validation and to everything later."
+    ),
+    unprovable="no change to the program repairs it",
+)
