@@ -59,6 +59,7 @@ STATS: Final[dict[str, Stat]] = _table(
     # the loop
     _run("loss", "loss", "loop", "mean", "The loss as logged; the mean over the microbatches of the step."),
     _run("loss_num_nonfinite", "count", "loop", "sum", "Logged loss values of the step that were NaN or infinite."),
+    _run("loss_num_nan", "count", "loop", "sum", "Logged loss values of the step that were NaN."),
     _run("num_losses", "count", "loop", "sum", "Losses that were logged for the step."),
     _run("loss_scale", "ratio", "loop", "same", "The factor of the GradScaler during the step."),
     _run("step_skipped", "0/1", "loop", "max", "1 where the step was attempted but the optimizer did not move."),

@@ -38,20 +38,16 @@ from steadytrain.core.columns import Floats
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.rule import rule, state
+from steadytrain.rules._blame import REACH, blame, first_module
 from steadytrain.rules._extent import extent, named
 
 _BORN = ("exp-overflow", "log-of-zero", "div-by-zero", "fully-masked-row", "fp16-overflow")
 _REMEDY = {
     "batch": "the batch itself holds such values: clean or drop it",
-    "parameters": "its parameters hold such values already: restore a checkpoint",
+    "parameters": "parameters hold such values already: restore a checkpoint",
+    "outside": "a parameter was changed by something other than the optimizer",
     "module": "its input was finite, so it was born here: look for exp, log, division, square root",
     "before": "its input was non-finite already and nothing earlier was watched",
-}
-_CAUSES = {
-    "batch": ("nonfinite-input", "bad-batch"),
-    "parameters": ("lr-too-high", "missing-grad-clip", "hardware-fault"),
-    "module": _BORN,
-    "before": ("nonfinite-input", *_BORN),
 }
 
 
@@ -62,7 +58,7 @@ class NonfiniteActivation:
 
     @property
     def lookback(self) -> int:
-        return 1
+        return REACH + 1
 
     def check(self, history: History, /) -> Iterator[Finding]:
         steps, counts = history.measured("act_num_nonfinite")
@@ -74,9 +70,11 @@ class NonfiniteActivation:
         names = history.sites("act_num_nonfinite")
         inputs = history.between("input_num_nonfinite", step, step + 1)[0]
         batch = float(np.nansum(history.between("batch_num_nonfinite", step, step + 1)))
-        site = _first(names, counts, inputs, batch)
+        site = first_module(history, step) or 0
         weights = _broken_weights(history, step, names[site])
-        kind = _origin(batch, weights, inputs[site])
+        source = blame(history, step)
+        kind = "parameters" if weights or source.step < step else source.origin
+        kind = kind if kind in _REMEDY else "module"
         hit, measured = counts > 0, np.isfinite(counts)
         return state(
             self,
@@ -85,7 +83,7 @@ class NonfiniteActivation:
             site=names[site],
             message=f"The output of {names[site] or 'the model'} holds {counts[site]:.0f} NaN or infinite "
             f"elements, {extent(hit, measured, 'modules')} in all; {_REMEDY[kind]}.",
-            causes=_CAUSES[kind],
+            causes=source.causes,
             evidence={
                 "origin": kind,
                 "modules": named(names, hit),
@@ -98,21 +96,6 @@ class NonfiniteActivation:
         )
 
 
-def _first(names: tuple[str, ...], counts: Floats, inputs: Floats, batch: float) -> int:
-    """The first broken module, the innermost of those that contain it."""
-    broken = [int(index) for index in np.flatnonzero(counts > 0)]
-    born = [index for index in broken if not inputs[index] > 0]
-    first = born[0] if born and batch == 0 else broken[0]
-    prefix = f"{names[first]}." if names[first] else ""
-    inside = [index for index in broken if index != first and names[index].startswith(prefix)]
-    inner = {names[index][:at] for index in inside for at in _dots(names[index])}
-    return next((index for index in inside if names[index] not in inner), first)
-
-
-def _dots(name: str) -> list[int]:
-    return [at for at, sign in enumerate(name) if sign == "."]
-
-
 def _broken_weights(history: History, step: int, module: str) -> list[str]:
     """Parameters of the module that were non-finite before this step's update."""
     names = history.sites("param_num_nonfinite")
@@ -120,11 +103,3 @@ def _broken_weights(history: History, step: int, module: str) -> list[str]:
     before = history.between("param_num_nonfinite", step - 1, step)[0]
     hit = (at_rest > 0) | (before > 0)
     return [names[index] for index in np.flatnonzero(hit) if names[index].startswith(f"{module}.")]
-
-
-def _origin(batch: float, weights: list[str], inputs: float) -> str:
-    if batch > 0:
-        return "batch"
-    if weights:
-        return "parameters"
-    return "before" if inputs > 0 else "module"

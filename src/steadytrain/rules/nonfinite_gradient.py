@@ -46,9 +46,9 @@ import numpy as np
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.rule import rule, state
+from steadytrain.rules._blame import REACH, blame
 from steadytrain.rules._extent import Mask, extent, named
 
-_ECHO = ("nonfinite-input", "exp-overflow", "log-of-zero", "lr-too-high")
 _BACKWARD = ("sqrt-zero-grad", "div-by-zero", "log-of-zero", "fp16-overflow")
 
 
@@ -67,7 +67,7 @@ class NonfiniteGradient:
 
     @property
     def lookback(self) -> int:
-        return self.max_skips + 1
+        return max(self.max_skips, REACH) + 1
 
     def check(self, history: History, /) -> Iterator[Finding]:
         start, stop = history.fresh, history.step + 1
@@ -101,7 +101,7 @@ class NonfiniteGradient:
             site=shown[0],
             message=f"{extent(hit, measured, 'gradients')} hold NaN or infinite elements, backward met "
             f"{shown[0]} first. {reason}.",
-            causes=_ECHO if echo else _BACKWARD,
+            causes=blame(history, step).causes,
             evidence=_numbers(hit, measured, shown, "forward" if echo else "backward"),
         )
 

@@ -30,13 +30,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.rule import rule, state
+from steadytrain.rules._blame import REACH, blame
 from steadytrain.rules._extent import number
+
+_WHERE: Final = {
+    "batch": "The batch itself held such values: clean the data (step {step})",
+    "parameters": "Parameters were non-finite before it (step {step})",
+    "outside": "A parameter was changed by something other than the optimizer (step {step})",
+    "module": "A module made them from finite inputs, see the finding on activations (step {step})",
+    "before": "A module was given such values already (step {step})",
+    "loss": "The model's output was finite: the loss itself made them, look for log, exp and division (step {step})",
+    "backward": "It began in a backward pass from a finite loss (step {step})",
+    "update": "An update overflowed (step {step})",
+    "nothing": "Nothing else was measured as non-finite",
+}
 
 
 @rule(
@@ -49,7 +63,7 @@ class NonfiniteLoss:
 
     @property
     def lookback(self) -> int:
-        return 64
+        return REACH + 1
 
     def check(self, history: History, /) -> Iterator[Finding]:
         steps, counts = history.measured("loss_num_nonfinite")
@@ -57,38 +71,27 @@ class NonfiniteLoss:
             yield self._finding(history, int(steps[row]), float(counts[row, 0]))
 
     def _finding(self, history: History, step: int, count: float) -> Finding:
-        losses = history.between("loss", step - self.lookback, step)[:, 0]
+        losses = history.between("loss", step - REACH, step)[:, 0]
         finite = losses[np.isfinite(losses)]
         last = (
             f"the last finite one was {number(finite[-1])}"
             if len(finite)
             else "none before it was finite"
         )
-        where, causes = _origin(history, step)
+        source = blame(history, step)
+        where = _WHERE[source.origin]
+        where = where.format(step=source.step) if source.step < step else where.partition(" (")[0]
         return state(
             self,
             step=step,
             severity=Severity.CRITICAL,
             message=f"{number(count)} loss value{'s' if count > 1 else ''} of this step NaN or infinite; {last}. "
-            f"{where} Stop here and go back to a checkpoint before this step.",
-            causes=causes,
+            f"{where}. Stop here and go back to a checkpoint before this step.",
+            causes=source.causes,
             evidence={
+                "origin": source.origin,
+                "origin_step": source.step,
                 "num_nonfinite": count,
                 "last_finite_loss": finite[-1] if len(finite) else "none",
             },
         )
-
-
-def _origin(history: History, step: int) -> tuple[str, tuple[str, ...]]:
-    """What else was non-finite when the loss became so: the batch, or the parameters before."""
-    if (history.between("batch_num_nonfinite", step, step + 1) > 0).any():
-        return "The batch itself holds such values: clean the data.", (
-            "nonfinite-input",
-            "bad-batch",
-        )
-    if (history.between("param_num_nonfinite", step - 1, step) > 0).any():
-        return "Parameters were non-finite before it: look at the step that wrote them.", (
-            "lr-too-high",
-            "missing-grad-clip",
-        )
-    return "The findings on activations name the module where it began.", ()

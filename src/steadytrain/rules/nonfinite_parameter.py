@@ -33,6 +33,7 @@ import numpy as np
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.rule import rule, state
+from steadytrain.rules._blame import REACH, blame
 from steadytrain.rules._extent import extent, named
 
 
@@ -43,7 +44,7 @@ class NonfiniteParameter:
 
     @property
     def lookback(self) -> int:
-        return 1
+        return REACH + 1
 
     def check(self, history: History, /) -> Iterator[Finding]:
         if "param_num_nonfinite" not in history:
@@ -62,6 +63,9 @@ class NonfiniteParameter:
             else "the step's gradients were finite, so the update or an earlier write overflowed"
         )
         shown = named(names, hit)
+        source = blame(history, step)
+        if source.origin == "outside":
+            reason = "its own update was small, so something other than the optimizer wrote it"
         return state(
             self,
             step=step,
@@ -69,11 +73,13 @@ class NonfiniteParameter:
             site=shown[0],
             message=f"{extent(hit, measured, 'parameters')} hold NaN or infinite values, {shown[0]} first; "
             f"{reason}. Restore a checkpoint from before this step.",
-            causes=("missing-grad-clip", "nonfinite-input", "lr-too-high") if bad_gradients else (),
+            causes=source.causes,
             evidence={
                 "parameters": shown,
                 "num_parameters": hit.sum(),
                 "num_measured": measured.sum(),
                 "num_nonfinite_gradients": bad_gradients,
+                "origin": source.origin,
+                "origin_step": source.step,
             },
         )

@@ -192,6 +192,7 @@ class Table:
             finite = values[np.isfinite(values)]
             self._scalars[step, "num_losses"] = [float(len(values))]
             self._scalars[step, "loss_num_nonfinite"] = [float(len(values) - len(finite))]
+            self._scalars[step, "loss_num_nan"] = [float(np.isnan(values).sum())]
             if len(finite):
                 self._scalars[step, "loss"] = [float(finite.mean())]
 
