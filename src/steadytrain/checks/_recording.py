@@ -17,6 +17,7 @@ from steadytrain.checks._seen import (
     GradientSeen,
     ModuleSeen,
     facts_of,
+    print_of,
     tensors_in,
 )
 
@@ -47,6 +48,7 @@ class Recorder:
     Args:
         models: modules by the prefix of their paths, "" for the program's own.
         with_gradients: whether gradients are recorded when backward runs.
+        with_prints: whether the numbers of each sample and position are kept in short.
         change: what to do to the arguments of the first module entered; None leaves them.
     """
 
@@ -55,6 +57,7 @@ class Recorder:
         models: Mapping[str, nn.Module],
         *,
         with_gradients: bool = True,
+        with_prints: bool = False,
         change: Change | None = None,
     ) -> None:
         self.modules: list[ModuleSeen] = []
@@ -63,6 +66,7 @@ class Recorder:
         self._stack: list[tuple[nn.Module, ModuleSeen]] = []
         self._functions = FunctionRecorder(self.where, with_gradients=with_gradients)
         self._with_gradients = with_gradients
+        self._with_prints = with_prints
         self._change = change
         self._channels_first = False
         self._open: list[tuple[Tensor, ...]] = []
@@ -111,6 +115,8 @@ class Recorder:
             is_leaf=not any(True for _ in module.children()),
             training=module.training,
         )
+        if self._with_prints and given:
+            seen.input_print = print_of(given[0])
         if not self._stack:
             self._open.append(tuple(one.detach() for one in given))
         self._stack.append((module, seen))
@@ -134,8 +140,10 @@ class Recorder:
         floating = [one for one in outputs if one.is_floating_point() or one.is_complex()]
         if not floating:
             return
-        output = floating[0]
+        output = next((one for one in floating if one.dim() > 1), floating[0])
         seen.output = facts_of(output)
+        if self._with_prints:
+            seen.output_print = print_of(output)
         if seen.is_leaf:
             self._channels_first = _is_channels_first(module, output, before=self._channels_first)
             seen.dead_unit_fraction = _dead_fraction(output, channels_first=self._channels_first)

@@ -125,7 +125,7 @@ class Scene:
     def look(
         self, *, batch: Any = None, evaluating: bool = False, change: Change | None = None
     ) -> FirstStep:
-        """A recorded forward pass of a fresh copy (with a `step_fn`, a whole step of it).
+        """A recorded forward pass of a fresh copy, with prints (of a `step_fn`, a whole step).
 
         Args:
             batch: the first batch if None.
@@ -139,7 +139,7 @@ class Scene:
             if evaluating:
                 trial.program.model.eval()
             own = self.batch() if batch is None else batch
-            return trial.record(own, backward=False, change=change)
+            return trial.record(own, backward=False, with_prints=True, change=change)
 
     def once(self, probe: Callable[[Scene], Probed]) -> Probed:
         """What `probe(scene)` returns; computed for the first check that asks, shared by all.

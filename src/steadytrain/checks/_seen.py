@@ -39,13 +39,16 @@ class ModuleSeen:
     inputs: tuple[Facts, ...] = ()
     """Of every tensor among its arguments."""
     output: Facts | None = None
-    """Of its first output tensor; None where it gives none."""
+    """Of its first output of two or more dimensions, else of its first; None without any."""
     gradient: Facts | None = None
     """Of the loss with respect to that output; None where none arrived."""
     dead_unit_fraction: float = 0.0
     """Share of units that are zero on the whole batch."""
     saturated_fraction: float = 0.0
     """Share of elements at an end of the activation's range; 0 for other modules."""
+    input_print: Tensor | None = None
+    """The first input in short, see `print_of`; None where it was not asked for."""
+    output_print: Tensor | None = None
     is_leaf: bool = True
     training: bool = True
 
@@ -148,6 +151,18 @@ def facts_of(tensor: Tensor) -> Facts:
         num_nonfinite=num_nonfinite,
         below_fp16_fraction=small / max(1, values.numel() - zeros),
     )
+
+
+def print_of(tensor: Tensor) -> Tensor | None:
+    """A number per sample and position that changes when what is there changes.
+
+    Shape: [n, ...] -> [n], [n, k] -> [n, k], [n, k, ...] -> [n, k]; None for a single number.
+    """
+    if not tensor.dim() or tensor.layout != torch.strided:
+        return None
+    values = tensor.detach()
+    values = (values.abs() if values.is_complex() else values).double()
+    return values if values.dim() < 3 else values.flatten(2).sum(dim=-1)
 
 
 def tensors_in(value: Any, depth: int = 4) -> list[Tensor]:

@@ -113,19 +113,27 @@ class Trial:
         return float(window.loss)
 
     def record(
-        self, batch: Any, *, backward: bool = True, change: Change | None = None
+        self,
+        batch: Any,
+        *,
+        backward: bool = True,
+        with_prints: bool = False,
+        change: Change | None = None,
     ) -> FirstStep:
         """A recorded pass on `batch`: forward and backward, or a step of the user's own.
 
         Args:
             batch: what `loss_fn` or `step_fn` gets.
             backward: whether gradients are recorded; a `step_fn` runs in full either way.
+            with_prints: whether `input_print` and `output_print` of the modules are kept.
             change: what happens to the arguments of the first module that is entered.
 
         Raises:
             Unseen: the program's own code raised.
         """
-        recorder = Recorder(self.models, with_gradients=backward, change=change)
+        recorder = Recorder(
+            self.models, with_gradients=backward, with_prints=with_prints, change=change
+        )
         try:
             with recorder(), _eager():
                 if self.program.step_fn is not None:
