@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
 from steadytrain.checks._graph_size import num_live_nodes
+from steadytrain.checks._holdings import scalers_of
 from steadytrain.checks._scene import Scene
 from steadytrain.checks._traffic import Path, Traffic, Update, norm_of
 from steadytrain.checks._trial import Trial
@@ -59,6 +60,8 @@ class Steps:
     modes: list[ModeSeen] = field(default_factory=list[ModeSeen])
     shrunk_late: list[float] = field(default_factory=list[float])
     """Factor by which gradients were made smaller after the optimizer had used them."""
+    schedule_counts: list[int] = field(default_factory=list[int])
+    """How often the program's scheduler was stepped, after each step."""
     root_training: list[bool] = field(default_factory=list[bool])
     """The model's own mode at the beginning of each step."""
 
@@ -94,7 +97,7 @@ def _run(trial: Trial, traffic: Traffic, steps: Steps) -> None:
         took = time.perf_counter() - begin
         if _is_enough(call, took, steps, traffic):
             return
-        traffic.begin(call)
+        traffic.begin(call, _scale_of(trial))
         steps.root_training.append(bool(trial.model.training))
         try:
             steps.losses.append(trial.step(batch))
@@ -104,8 +107,15 @@ def _run(trial: Trial, traffic: Traffic, steps: Steps) -> None:
         steps.num_calls = call + 1
         trial.program.step = start + call + 1
         _note_late_clip(traffic, steps)
+        steps.schedule_counts.append(int(getattr(trial.program.scheduler, "last_epoch", 0)))
         if 1 <= call < FEWEST:
             steps.nodes.append(num_live_nodes())
+
+
+def _scale_of(trial: Trial) -> float:
+    """What the program multiplies its loss with, by the scaler it has in any place."""
+    own = [float(scaler.get_scale()) for scaler in scalers_of(trial.program)]
+    return max([trial.loss_scale, *own])
 
 
 def _is_enough(call: int, took: float, steps: Steps, traffic: Traffic) -> bool:
@@ -130,7 +140,7 @@ def _note_late_clip(traffic: Traffic, steps: Steps) -> None:
 def _modes_noted(trial: Trial, steps: Steps, traffic: Traffic) -> Iterator[None]:
     handles: list[Any] = []
     for path, module in trial.model.named_modules():
-        if _depends_on_mode(module):
+        if depends_on_mode(module):
             note = _noter(path, steps, traffic)
             handles.append(module.register_forward_pre_hook(note))
     try:
@@ -153,7 +163,8 @@ def _noter(path: str, steps: Steps, traffic: Traffic) -> Any:
     return note
 
 
-def _depends_on_mode(module: nn.Module) -> bool:
+def depends_on_mode(module: nn.Module) -> bool:
+    """Whether training and evaluation mode are two things for it: a dropout or a batch norm."""
     if isinstance(module, _DropoutNd):
         return module.p > 0.0
     return isinstance(module, _NormBase) and bool(module.track_running_stats)

@@ -20,6 +20,8 @@ class Path:
 
     name: str
     parameter: Tensor
+    num_arrived: int = 0
+    """Backward passes that reached it, be it with zeros."""
     num_brought: int = 0
     """Backward passes that brought a finite gradient other than zero."""
     num_used: int = 0
@@ -34,6 +36,8 @@ class Path:
     """Of the gradient after the last backward."""
     used_norm: float = 0.0
     """Of the gradient that the last optimizer step found."""
+    num_since_use: int = 0
+    """Backward passes since an optimizer last stepped."""
     is_waiting: bool = False
     """Brought, and not yet used."""
     is_spent: bool = False
@@ -49,9 +53,13 @@ class Update:
     call: int
     """Which step of the program it was in."""
     norm: float
-    """Of all gradients after backward, as far as this optimizer holds them."""
+    """Of all gradients after backward without the loss scale, as far as this optimizer holds them."""
     used_norm: float
     """Of the same gradients when the optimizer found them."""
+    num_backward: int
+    """Backward passes since the optimizer's last step."""
+    scale: float
+    """The loss scale."""
     has_closure: bool
     scale_free: bool
     """Whether the optimizer's steps do not depend on the scale of the gradient."""
@@ -69,6 +77,8 @@ class Traffic:
         }
         self.updates: list[Update] = []
         self.call = 0
+        self.scale = 1.0
+        """What the loss is multiplied with in this step."""
         self._hooked: set[int] = set()
         self._stack = ExitStack()
 
@@ -79,9 +89,9 @@ class Traffic:
             self._stack.callback(register_optimizer_step_pre_hook(self._before_update).remove)
             yield self
 
-    def begin(self, call: int) -> None:
+    def begin(self, call: int, scale: float = 1.0) -> None:
         """A step of the program begins; parameters that were thawed since are watched too."""
-        self.call = call
+        self.call, self.scale = call, scale
         for key, path in self.paths.items():
             if key not in self._hooked and path.parameter.requires_grad:
                 self._hooked.add(key)
@@ -95,6 +105,8 @@ class Traffic:
         self._stack.callback(after.remove)
 
     def _arrives(self, path: Path, gradient: Tensor) -> None:
+        path.num_arrived += 1
+        path.num_since_use += 1
         size = norm_of(gradient)
         there = norm_of(path.parameter.grad)
         if there == 0.0:
@@ -114,14 +126,17 @@ class Traffic:
         closure = any(callable(one) for one in (*args[1:], *dict(kwargs).values()))
         held = (p for group in optimizer.param_groups for p in group["params"])
         mine = [self.paths[id(p)] for p in held if id(p) in self.paths]
+        num_backward = max((path.num_since_use for path in mine), default=0)
         for path in () if closure else mine:
             _use(path)
         used = [path for path in mine if path.used_norm > 0.0]
         self.updates.append(
             Update(
                 call=self.call,
-                norm=math.hypot(*(path.norm for path in used)),
+                norm=math.hypot(*(path.norm for path in used)) / self.scale,
                 used_norm=math.hypot(*(path.used_norm for path in used)),
+                num_backward=num_backward,
+                scale=self.scale,
                 has_closure=closure,
                 scale_free=is_scale_free(optimizer),
             )
@@ -136,7 +151,7 @@ def _use(path: Path) -> None:
         path.num_used += 1
         path.num_stale += path.is_mixed
         path.is_spent = True
-    path.is_waiting = False
+    path.is_waiting, path.num_since_use = False, 0
 
 
 def norm_of(gradient: Tensor | None) -> float:
