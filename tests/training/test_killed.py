@@ -36,7 +36,7 @@ def test_what_was_saved_before_the_kill_is_resumed_bit_for_bit(tmp_path, delay):
     killed = subprocess.run([sys.executable, "-c", VICTIM, *arguments], timeout=200)
     assert killed.returncode == -signal.SIGKILL
     resumed = make_program()
-    start = max(int(path.stem[5:]) for path in (tmp_path / "checkpoints").glob("step-*.pt"))
+    start = max(int(path.stem[5:]) for path in (tmp_path / "checkpoints").glob("step-*.snapshot"))
     run = st.train(resumed, start + 6, run_dir=tmp_path, resume=True, progress=False)
     end = everything(resumed)
     straight = make_program()

@@ -245,8 +245,7 @@ def test_a_run_that_is_done_has_nothing_left_to_do(tmp_path):
 def test_keeps_the_last_two_checkpoints_and_the_last_step(tmp_path):
     train(make_program(), 11, tmp_path, checkpoint_every=3)
     kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    names = ["step-000000009.pt", "step-000000011.pt"]
-    assert kept == [name for pair in ((n, f"{n}.sha256") for n in names) for name in pair]
+    assert kept == ["step-000000009.snapshot", "step-000000011.snapshot"]
 
 
 def flip_a_bit(path):
@@ -257,9 +256,9 @@ def flip_a_bit(path):
 
 def test_a_flipped_bit_is_noticed_and_the_one_before_is_used(tmp_path):
     train(make_program(), 6, tmp_path, checkpoint_every=3)
-    flip_a_bit(tmp_path / "checkpoints" / "step-000000006.pt")
+    flip_a_bit(tmp_path / "checkpoints" / "step-000000006.snapshot")
     program = make_program()
-    with pytest.warns(RuntimeWarning, match="step-000000006.pt.*SHA-256"):
+    with pytest.warns(RuntimeWarning, match="step-000000006.snapshot.*does not have the hash"):
         run = train(program, 8, tmp_path, resume=True)
     assert run.events[0].step == 3
     resumed = everything(program)
@@ -270,7 +269,7 @@ def test_a_flipped_bit_is_noticed_and_the_one_before_is_used(tmp_path):
 
 def test_refuses_to_start_over_when_every_checkpoint_is_damaged(tmp_path):
     train(make_program(), 6, tmp_path, checkpoint_every=3)
-    for path in (tmp_path / "checkpoints").glob("*.pt"):
+    for path in (tmp_path / "checkpoints").glob("*.snapshot"):
         flip_a_bit(path)
     with pytest.raises(StoreError, match="no checkpoint"):
         train(make_program(), 8, tmp_path, resume=True)
@@ -283,8 +282,8 @@ def files_of(directory):
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"model": make_model(width=9)}, r"'0\.weight' as torch.float32 \[8, 4\]"),
-        ({"optimizer": "adamw"}, "its optimizer is a SGD, the program's a AdamW"),
+        ({"model": make_model(width=9)}, r"model\.0\.weight as torch.float32 \[8, 4\]"),
+        ({"optimizer": "adamw"}, "its optimizer is a SGD, here is a AdamW"),
         ({"scheduler": None}, "it holds model, optimizer, scheduler"),
         ({"extra": {"ema": nn.Linear(1, 1)}}, "ema"),
     ],
@@ -327,12 +326,12 @@ def test_refuses_a_directory_that_holds_a_run_and_touches_nothing(tmp_path, opti
 def test_refuses_state_that_only_code_could_restore_before_the_first_step(tmp_path):
     class Odd:
         def state_dict(self):
-            return {"when": np.random.default_rng(0)}
+            return {"when": range(3)}
 
         def load_state_dict(self, state): ...
 
     program = make_program(extra={"odd": Odd()})
-    with pytest.raises(ProgramError, match=r"odd.*when.*Generator"):
+    with pytest.raises(ProgramError, match=r"odd.*when.*range"):
         train(program, 3, tmp_path / "run", checkpoint_every=3)
     assert program.step == 0
 

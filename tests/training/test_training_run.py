@@ -58,7 +58,7 @@ def test_the_run_is_on_disk_row_for_row(tmp_path):
 def test_a_resumed_run_has_every_row_once_and_those_of_the_straight_run(tmp_path):
     straight = train(make_program(), 20)
     train(make_program(), 13, run_dir=tmp_path, checkpoint_every=5)
-    (tmp_path / "checkpoints" / "step-000000013.pt").unlink()
+    (tmp_path / "checkpoints" / "step-000000013.snapshot").unlink()
     again = train(make_program(), 20, run_dir=tmp_path, resume=True, checkpoint_every=5)
     saved = read_run(tmp_path)
     assert saved.history.steps.tolist() == list(range(20))

@@ -73,11 +73,7 @@ def _different(node: Any, value: Any, path: str, tensors: Sequence[Tensor]) -> I
             if node.type != here or (isinstance(node, StateNode) and not has_state(value)):
                 yield f"its {path} is a {node.type}, here is a {here}"
         case Items() if isinstance(value, dict):
-            for key, item in node.items:
-                if isinstance(item, _DEEP) and key not in value:
-                    yield f"its {path}[{key!r}] is not here"
-                elif isinstance(item, _DEEP):
-                    yield from _different(item, value[key], f"{path}[{key!r}]", tensors)
+            yield from _different_items(node, value, path, tensors)
         case _:
             return
 
@@ -85,12 +81,28 @@ def _different(node: Any, value: Any, path: str, tensors: Sequence[Tensor]) -> I
 _DEEP = (ModuleNode, OptimizerNode, StateNode, RandomNode, AttributesNode, Items)
 
 
+def _different_items(
+    node: Items, value: dict[Any, Any], path: str, tensors: Sequence[Tensor]
+) -> Iterator[str]:
+    saved = {key: item for key, item in node.items if isinstance(item, _DEEP)}
+    for key, item in saved.items():
+        if key not in value:
+            yield f"its {path}[{key!r}] is not here"
+        else:
+            yield from _different(item, value[key], f"{path}[{key!r}]", tensors)
+    for key, part in value.items():
+        if key not in saved and (has_state(part) or isinstance(part, nn.Module)):
+            yield f"{path}[{key!r}] is not in it"
+
+
 def _different_module(
     node: ModuleNode, module: nn.Module, path: str, tensors: Sequence[Tensor]
 ) -> Iterator[str]:
     here = _tensors(module, "_parameters")
     yield from _unmatched(node.parameters.keys(), here.keys(), path)
-    for name in node.parameters.keys() & here.keys():
+    for name in node.parameters:
+        if name not in here:
+            continue
         yield from _different_tensor(node.parameters[name], here[name], f"{path}.{name}", tensors)
     yield from _different_ties(node.parameters, here, path)
     buffers = _tensors(module, "_buffers")

@@ -34,7 +34,7 @@ class HostMemory:
         plain = [index for index, target in enumerate(targets) if target is not None]
         copy_all([t for t in targets if t is not None], [sources[index] for index in plain])
         return [
-            sources[index].to("cpu", copy=True) if target is None else target
+            sources[index].detach().to("cpu", copy=True) if target is None else target
             for index, target in enumerate(targets)
         ]
 

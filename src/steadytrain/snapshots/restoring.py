@@ -192,7 +192,7 @@ class Restore:
             parameters += group["params"]
             settings = {key: value for key, value in group.items() if key != "params"}
             restored = self.live(saved, settings)
-            for key in settings.keys() - restored.keys():
+            for key in [key for key in group if key != "params" and key not in restored]:
                 del group[key]
             group.update(restored)
         for parameter, value, state in zip(parameters, node.values, node.states, strict=True):

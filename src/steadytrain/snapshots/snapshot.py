@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from steadytrain.core.errors import SnapshotError
+from steadytrain.core.errors import SnapshotError, UsageError
 from steadytrain.core.program import Program
 from steadytrain.snapshots.capturing import Capture
 from steadytrain.snapshots.fitting import differences, owners_of
 from steadytrain.snapshots.memory import HostMemory
 from steadytrain.snapshots.nodes import Items, StateNode
 from steadytrain.snapshots.restoring import Restore
+
+_PLACES: Final = {"data": 0, "rng": 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,14 +122,29 @@ def restore(snapshot: Snapshot, parts: Mapping[str, Any]) -> None:
     Random generators come last: nothing draws from them afterwards.
 
     Raises:
-        SnapshotError: it does not fit the parts; says why, and nothing was changed.
+        SnapshotError: it does not fit the parts, or one of them refused its state; says why,
+            and nothing was changed.
     """
     refuse(snapshot, parts)
     snapshot.wait()
-    live, change = _present(parts), Restore(snapshot.tensors)
-    for name, node in sorted(snapshot.parts.items, key=_order):
-        change.live(node, live[name])
-    change.finish()
+    live = _present(parts)
+    ordered = sorted(snapshot.parts.items, key=_order)
+    # reading data again is the one thing that cannot be taken back, and it comes first
+    undo = capture({name: part for name, part in live.items() if name != "data"})
+    name = ""
+    try:
+        change = Restore(snapshot.tensors)
+        for name, node in ordered:
+            change.live(node, live[name])
+        change.finish()
+    except Exception as error:  # a state_dict of the user's own may refuse what it once gave
+        _put_back(undo, live)
+        if isinstance(error, UsageError):
+            raise
+        raise SnapshotError(
+            f"{name} refused the state of step {snapshot.step} ({type(error).__name__}: {error}). "
+            "Expected that load_state_dict takes what state_dict gave. Nothing was changed."
+        ) from error
 
 
 def misfit(snapshot: Snapshot, parts: Mapping[str, Any]) -> str | None:
@@ -155,10 +173,20 @@ def _present(parts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part is not None}
 
 
+def _put_back(undo: Snapshot, live: Mapping[str, Any]) -> None:
+    change = Restore(undo.tensors)
+    for name, node in sorted(undo.parts.items, key=_order):
+        with suppress(Exception):  # what refused once may do so again; the others must not wait
+            change.live(node, live[name])
+    change.finish()
+
+
 def _order(item: tuple[str, Any]) -> int:
     """First what may refuse its state, then what cannot; random sources after all that draw."""
     name, node = item
-    return 2 if name == "rng" else 0 if isinstance(node, StateNode) else 1
+    if name in _PLACES:
+        return _PLACES[name]
+    return 1 if isinstance(node, StateNode) else 2
 
 
 def _recorded(tensors: list[Tensor]) -> Any:

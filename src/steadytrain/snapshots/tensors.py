@@ -18,23 +18,26 @@ def has_data(tensor: Tensor) -> bool:
 
 
 def elements(tensor: Tensor) -> Tensor:
-    """A view of the tensor's own memory that can be written to.
+    """The tensor's own memory, without its gradient: of a DTensor the shard on this rank."""
+    # a sparse tensor that is detached has its own list of elements from then on
+    return local(tensor.detach()) if tensor.layout is torch.strided else tensor
 
-    A DTensor is its local shard. An expanded tensor is cut to the elements it has: torch refuses
-    to write to one whose elements share their memory.
+
+def writable(target: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
+    """The pair, cut to what of the target stands in memory once.
+
+    In an expanded tensor several elements share their memory, and torch refuses to write there.
     """
-    part = local(tensor.detach())
-    if part.layout is not torch.strided:
-        return part
-    for dim, (size, stride) in enumerate(zip(part.shape, part.stride(), strict=True)):
-        if stride == 0 and size > 1:
-            part = part.narrow(dim, 0, 1)
-    return part
+    if target.layout is torch.strided and target.numel():
+        for dim, (size, stride) in enumerate(zip(target.shape, target.stride(), strict=True)):
+            if stride == 0 and size > 1:
+                target, source = target.narrow(dim, 0, 1), source.narrow(dim, 0, 1)
+    return target, source
 
 
 def identity(tensor: Tensor) -> tuple[object, ...]:
     """The same for two tensors exactly where they are the same memory read the same way."""
-    part = local(tensor.detach())
+    part = elements(tensor)
     if part.layout is not torch.strided or not part.numel():
         return (id(tensor),)
     place = (part.untyped_storage().data_ptr(), part.storage_offset(), str(part.device))
@@ -47,7 +50,8 @@ def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
     Cost: one pass over memory. From a GPU into pinned memory it does not wait.
     """
     fused: list[tuple[Tensor, Tensor]] = []
-    for target, source in zip(targets, sources, strict=True):
+    for pair in zip(targets, sources, strict=True):
+        target, source = writable(*pair)
         if _is_plain(target) and _is_plain(source):
             fused.append((target, source))
         else:
@@ -59,7 +63,9 @@ def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    return type(tensor) in (Tensor, torch.nn.Parameter) and not tensor.is_inference()
+    if type(tensor) not in (Tensor, torch.nn.Parameter) or tensor.layout is not torch.strided:
+        return False
+    return not (tensor.is_inference() or tensor.is_conj() or tensor.is_neg())
 
 
 def _copy(target: Tensor, source: Tensor) -> None:

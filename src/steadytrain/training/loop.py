@@ -15,13 +15,15 @@ from steadytrain.core.action import Event, EventKind
 from steadytrain.core.errors import ProgramError
 from steadytrain.core.finding import Evidence
 from steadytrain.core.program import Program
+from steadytrain.snapshots.checkpoints import Checkpoints
+from steadytrain.snapshots.memory import HostMemory
 from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.snapshot import capture
 from steadytrain.snapshots.stream import Stream
-from steadytrain.training.checkpoints import Checkpoints
 from steadytrain.training.interrupt import CtrlC
 from steadytrain.training.progress import Display
 from steadytrain.training.record import Record
-from steadytrain.training.snapshot import capture
+from steadytrain.training.snapshot import saved_parts
 from steadytrain.training.stepping import make_step
 
 
@@ -72,6 +74,7 @@ class Loop:
         self._loss: torch.Tensor | None = None
         self._validated_at = self._saved_at = program.step
         self._can_save = True
+        self._memory = HostMemory()
 
     def run(self) -> bool:
         """The program has finished its steps, or was stopped; returns whether it was stopped.
@@ -144,16 +147,18 @@ class Loop:
         """The step is on disk to be resumed; a disk that refuses costs a warning, not the run."""
         if self._checkpoints is None:
             return
-        state = capture(self._program, self._microbatches, self._sources)
-        state["row"] = self._next_row()
+        parts = saved_parts(self._program, self._microbatches, self._sources)
+        snapshot = capture(parts, step=self._program.step, memory=self._memory)
         try:
-            self._checkpoints.save(self._program.step, state)
+            self._checkpoints.save(snapshot, {"row": self._next_row()})
             self._saved_at = self._program.step
             self._can_save = True
         except OSError as error:
             if self._can_save:
                 warnings.warn(_not_saved(self._program.step, error), RuntimeWarning, stacklevel=2)
             self._can_save = False
+        finally:
+            self._memory.give_back(snapshot.tensors)
 
     def _note(
         self, kind: EventKind, reason: str, evidence: dict[str, Evidence] | None = None

@@ -8,8 +8,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from steadytrain.core.errors import ProgramError, UsageError
 from steadytrain.core.program import Program
+from steadytrain.snapshots.checkpoints import Checkpoints
 from steadytrain.store.catalog import read_catalog
-from steadytrain.training.checkpoints import Checkpoints
 from steadytrain.training.loop import Rhythm
 
 

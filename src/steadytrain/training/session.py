@@ -11,16 +11,17 @@ import torch
 
 from steadytrain.core.program import Program
 from steadytrain.core.rule import Rule
+from steadytrain.snapshots.checkpoints import Checkpoints, Loaded
 from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.snapshot import capture
 from steadytrain.snapshots.stream import Stream
-from steadytrain.training.checkpoints import Checkpoints, Loaded
+from steadytrain.snapshots.writing import checked
 from steadytrain.training.loop import Loop, Rhythm, device_of
-from steadytrain.training.portable import encode
 from steadytrain.training.progress import make_display
 from steadytrain.training.record import BareRecord, Record
 from steadytrain.training.request import check_request
 from steadytrain.training.run import Run
-from steadytrain.training.snapshot import capture, restore
+from steadytrain.training.snapshot import saved_parts, take_up
 from steadytrain.training.stepping import provide_scaler
 from steadytrain.watching import Watch
 from steadytrain.watching import watch as attach
@@ -82,11 +83,12 @@ def train(
     microbatches = Stream(program.batches, sources, resumable=checkpoint_every is not None)
     loaded = Checkpoints(directory).load_newest() if directory and resume else None
     changed: list[str] = []
+    parts = saved_parts(program, microbatches, sources)
     if loaded:
-        changed = restore(program, loaded.state, microbatches, sources)
+        changed = take_up(program, loaded.snapshot, parts)
     elif checkpoint_every is not None:
-        encode(capture(program, microbatches, sources), "the program's state")
-    row = loaded.state["row"] if loaded else program.step
+        checked(capture(parts))
+    row = loaded.facts["row"] if loaded else program.step
     record: Record = BareRecord(program, row, rules)
     if watch:
         record = open_watch(program, directory, row, rules=rules, every=every, name=name)

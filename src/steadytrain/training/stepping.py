@@ -7,6 +7,7 @@ step -> zero_grad -> schedule          (the schedule only where the optimizer mo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -40,6 +41,12 @@ class CanonicalStep:
 
     def __call__(self, microbatches: Stream) -> torch.Tensor:
         """The program is one optimizer step further; returns the mean loss, on its device."""
+        loss = self.backward(microbatches)
+        self.commit()
+        return loss
+
+    def backward(self, microbatches: Iterator[Any]) -> torch.Tensor:
+        """The gradients of a window are there, scaled; returns the mean loss, on its device."""
         program = self._program
         window = Window(program.accumulate)
         for _ in range(program.accumulate):
@@ -47,6 +54,11 @@ class CanonicalStep:
             with autocast(program.precision, self._device):
                 loss = program.loss_fn(program.model, batch) if program.loss_fn else None
             window.add(differentiable_scalar(loss), self._scale.scale)
+        return window.loss
+
+    def commit(self) -> bool:
+        """The step is taken with the gradients there are; returns whether the weights moved."""
+        program = self._program
         self._scale.unscale(program.optimizer)
         if program.clip is not None:
             self._record.clip_grad_norm_(program.clip, parameters=self._held)
@@ -54,7 +66,7 @@ class CanonicalStep:
         self._zero_grad()
         if moved and program.scheduler is not None:
             program.scheduler.step()
-        return window.loss
+        return moved
 
     def _zero_grad(self) -> None:
         self._program.optimizer.zero_grad(set_to_none=True)
@@ -68,7 +80,7 @@ class OwnStep:
     def __init__(self, program: Program) -> None:
         self._program = program
 
-    def __call__(self, microbatches: Stream) -> torch.Tensor:
+    def __call__(self, microbatches: Iterator[Any]) -> torch.Tensor:
         """One call of `step_fn`; returns the loss it gave back."""
         program = self._program
         batch = next(microbatches)
