@@ -1,0 +1,94 @@
+"""What counts as healthy, and as restored."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from steadytrain.core.finding import Finding, Severity
+from steadytrain.core.history import History
+from steadytrain.doctor.health import Judgement, Noise, judge_trial, merits
+from steadytrain.doctor.observing import Observation
+from steadytrain.doctor.reading import read
+
+STEPS = 60
+FALLING = tuple(np.geomspace(2.0, 0.1, STEPS))
+STILL = tuple(2.0 + 0.01 * (-1) ** np.arange(STEPS))
+
+
+def alarm(step: int = 10, severity: Severity = Severity.WARNING) -> Finding:
+    return Finding(rule="loud", code="X", severity=severity, step=step, message="m")
+
+
+def run_of(losses: tuple[float, ...], *findings: Finding, **other: Any) -> Observation:
+    return Observation(
+        asked=STEPS, steps=len(losses), losses=losses, history=History(), findings=findings, **other
+    )
+
+
+def judged(trial: Observation, base: Observation, noise: Noise | None = None) -> Judgement:
+    return judge_trial(trial, base, noise or Noise(), STEPS, is_comparable=True, is_game=False)
+
+
+def test_a_falling_loss_without_an_alarm_restores_a_run_that_alarmed() -> None:
+    assert judged(run_of(FALLING), run_of(STILL, alarm())).healthy
+
+
+def test_a_note_is_no_alarm() -> None:
+    assert judged(run_of(FALLING, alarm(severity=Severity.NOTE)), run_of(STILL, alarm())).healthy
+
+
+@pytest.mark.parametrize(
+    ("trial", "reason"),
+    [
+        (run_of((*FALLING[:-1], math.nan)), "not finite"),
+        (run_of((*FALLING[:-1], math.inf)), "not finite"),
+        (run_of(FALLING[:30]), "not finite"),
+        (run_of(FALLING[:30], error="ValueError: x"), "raised ValueError"),
+        (run_of(FALLING, alarm()), "still loud"),
+        (run_of(STILL), "the loss stays"),
+        (run_of(tuple(v + 9 for v in FALLING)), "above"),
+    ],
+)
+def test_is_not_restored(trial: Observation, reason: str) -> None:
+    outcome = judged(trial, run_of(STILL, alarm()))
+    assert not outcome.healthy
+    assert reason in outcome.outcome
+
+
+def test_an_alarm_after_the_length_that_is_judged_does_not_count() -> None:
+    assert read(run_of(FALLING, alarm(step=40)), 30).alarms == frozenset()
+
+
+def test_a_silent_run_must_improve_clearly() -> None:
+    hardly = tuple(2.0 - 0.001 * at for at in range(STEPS))
+    assert not judged(run_of(hardly), run_of(STILL)).healthy
+    assert judged(run_of(FALLING), run_of(STILL)).healthy
+
+
+def test_an_improvement_within_the_noise_is_none() -> None:
+    assert not judged(run_of(FALLING), run_of(STILL), Noise(loss=5.0)).healthy
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_the_scale_of_the_loss_does_not_matter(scale: float) -> None:
+    falling = tuple(scale * v for v in FALLING)
+    still = tuple(scale * v for v in STILL)
+    assert judged(run_of(falling), run_of(still)).healthy
+    assert judged(run_of(falling), run_of(still, alarm())).healthy
+
+
+def test_a_game_may_be_healthy_without_a_falling_loss() -> None:
+    trial, base = run_of(STILL), run_of(STILL, alarm())
+    assert judge_trial(trial, base, Noise(), STEPS, is_comparable=True, is_game=True).healthy
+
+
+def test_merit_orders_healthy_trials_by_what_they_reach() -> None:
+    base = run_of(STILL, alarm())
+    slow = tuple(np.linspace(2.0, 1.5, STEPS))
+    found = merits({"fast": judged(run_of(FALLING), base), "slow": judged(run_of(slow), base)})
+    assert found["fast"] == 1.0
+    assert 0 < found["slow"] < 0.5

@@ -1,0 +1,137 @@
+"""A twin runs without changing the original, whatever its functions close over."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Any
+
+import pytest
+import torch
+from small_programs import closed_over, cross_entropy, program
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from steadytrain.core.errors import ProgramError
+from steadytrain.core.program import Program
+from steadytrain.doctor.observing import digest_of, observe
+from steadytrain.doctor.tape import record
+from steadytrain.doctor.twin import twin_of
+
+
+def run_a_twin(original: Program, steps: int = 5) -> Program:
+    twin = twin_of(original)
+    observe(twin, steps, 0)
+    return twin
+
+
+def test_a_step_that_closes_over_its_model_trains_the_twin_and_not_the_original() -> None:
+    original = closed_over()
+    before = digest_of(original)
+    twin = run_a_twin(original)
+    assert digest_of(original) == before
+    assert digest_of(twin) != before
+    assert original.extra["seen"]["steps"] == 0
+    assert twin.extra["seen"]["steps"] == 5
+
+
+def test_a_loss_bound_to_an_object_that_holds_the_model_is_copied_with_it() -> None:
+    class Trainer:
+        def __init__(self, model: nn.Module) -> None:
+            self.model = model
+            self.calls = 0
+
+        def loss(self, _: Any, batch: Any) -> torch.Tensor:
+            self.calls += 1
+            return cross_entropy(self.model, batch)
+
+    original = program()
+    trainer = Trainer(original.model)
+    original.loss_fn = trainer.loss
+    twin = run_a_twin(original)
+    assert trainer.calls == 0
+    loss_fn: Any = twin.loss_fn
+    assert loss_fn.__self__.model is twin.model
+
+
+def test_partials_and_hooks_that_close_over_the_model_are_copied_with_it() -> None:
+    original = program()
+    heard: list[int] = []
+    original.model.register_forward_hook(lambda *_: heard.append(1))
+
+    def loss(weight: nn.Module, model: Any, batch: Any) -> torch.Tensor:
+        return cross_entropy(model, batch) + 0 * next(weight.parameters()).sum()
+
+    model = original.model
+
+    def closed(own: Any, batch: Any) -> torch.Tensor:
+        return functools.partial(loss, model)(own, batch)
+
+    original.loss_fn = functools.partial(closed)
+    before = digest_of(original)
+    twin = run_a_twin(original)
+    assert not heard
+    assert digest_of(original) == before != digest_of(twin)
+
+
+def test_defaults_of_a_function_are_not_shared() -> None:
+    def loss(model: Any, batch: Any, seen: list[int] = []) -> torch.Tensor:  # noqa: B006
+        seen.append(1)
+        return cross_entropy(model, batch)
+
+    original = program(loss_fn=loss)
+    run_a_twin(original)
+    assert loss.__defaults__ == ([],)
+
+
+def test_a_tensor_within_a_graph_is_no_obstacle() -> None:
+    original = program()
+    original.extra["state"] = original.model[0].weight * 2
+    original.model.last = original.model[0].weight * 3
+    twin = twin_of(original)
+    assert torch.equal(twin.extra["state"], original.extra["state"])
+    assert twin.model.last is not original.model.last
+
+
+def test_a_generator_goes_on_by_itself_in_the_twin() -> None:
+    original = program()
+    original.extra["generator"] = torch.Generator().manual_seed(3)
+    twin = twin_of(original)
+    drawn = torch.rand(3, generator=twin.extra["generator"])
+    assert torch.equal(drawn, torch.rand(3, generator=original.extra["generator"]))
+
+
+def test_what_cannot_be_copied_is_named() -> None:
+    original = program(extra={"lock": threading.Lock()})
+    with pytest.raises(ProgramError, match=r"Program\.extra cannot be copied"):
+        twin_of(original)
+
+
+def test_recording_leaves_the_random_generators_and_the_loader_as_they_were() -> None:
+    generator = torch.Generator().manual_seed(5)
+    loader = torch.utils.data.DataLoader(
+        TensorDataset(torch.arange(12)), batch_size=4, shuffle=True, generator=generator
+    )
+    original = program(batches=loader)
+    before = generator.get_state(), torch.get_rng_state()
+    tape = record(original, 7)
+    assert len(tape.recorded) == 7
+    assert torch.equal(generator.get_state(), before[0])
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+def test_a_reader_of_the_tape_cannot_write_into_the_data() -> None:
+    original = program()
+    tape = record(original, 2)
+    first = next(iter(tape))[0]
+    first.zero_()
+    assert original.batches[0][0].abs().sum() > 0  # pyright: ignore[reportIndexIssue]
+    assert tape.recorded[0][0].abs().sum() > 0
+
+
+def test_the_same_run_twice_is_the_same_bits() -> None:
+    original = program(rate=0.3)
+    original.model = nn.Sequential(original.model, nn.Dropout(0.3))
+    one, two = (observe(twin_of(original), 12, 4) for _ in range(2))
+    assert one.losses == two.losses
+    assert one.digest == two.digest
