@@ -96,6 +96,9 @@ class Stream:
         """The earliest position that `rewind` can go back to."""
         return self._first_held if self._held else self.position
 
+    def __iter__(self) -> Stream:
+        return self
+
     def __next__(self) -> Any:
         """The next batch; never raises StopIteration.
 
