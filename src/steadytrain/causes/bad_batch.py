@@ -9,7 +9,7 @@ returns in the next pass.
 
 ## What proves it
 Training comes back with one of these alone, and not with another seed: the suspect batches left
-out; clip the gradient norm at its usual size.
+out.
 
 ## What refutes it
 If the jump stays without the batch, or comes at another step under another order of the data, the
@@ -39,7 +39,7 @@ CAUSE = root_cause(
         "bad-batch": 0.9,
         "exploding-gradient": 0.2,
     },
-    proofs=("drop-suspects", "clip-typical"),
+    proofs=("drop-suspects",),
     refutations=("lr-tenth", "warmup"),
     fix=(
         "Look at the samples of the batch that was read at the step of the jump and repair or "

@@ -8,8 +8,8 @@ outside the output's range.
 An infinite or stuck loss on some samples that no setting of the optimizer brings down.
 
 ## What proves it
-Training comes back with one of these alone, and not with another seed: the suspect batches left
-out.
+Training comes back with one of these alone, and not with another seed: targets that no output can
+meet left out; no activation behind the last layer; the suspect batches left out.
 
 ## What refutes it
 If the loss falls without those samples' batches only because there are fewer, the targets are
@@ -32,7 +32,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"infeasible-target": 1.0, "output-range": 0.3, "nonfinite-loss": 0.15},
-    proofs=("drop-suspects",),
+    proofs=("feasible-targets", "no-final-activation", "drop-suspects"),
     refutations=("lr-tenth",),
     fix=(
         "Check target lengths against output lengths before training (CTC needs one more step "

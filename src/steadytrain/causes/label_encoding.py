@@ -8,7 +8,8 @@ meant, a used class as ignore_index.
 An index error, or silence: a class that is never predicted, and a loss that has a floor.
 
 ## What proves it
-Training comes back with one of these alone, and not with another seed: labels counted from 0.
+Training comes back with one of these alone, and not with another seed: labels counted from 0; no
+class ignored by the loss.
 
 ## What refutes it
 If counting from zero changes nothing and every class occurs in range, the labels are read
@@ -30,7 +31,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"label-encoding": 1.0},
-    proofs=("labels-from-zero",),
+    proofs=("labels-from-zero", "count-every-class"),
     refutations=("shift-labels-back",),
     fix=(
         "Give cross_entropy whole numbers from 0 to classes - 1 of dtype int64: subtract the "

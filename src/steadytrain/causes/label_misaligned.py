@@ -8,8 +8,8 @@ The loss falls to that of guessing by frequency and stays; training data can be 
 validation is at chance.
 
 ## What proves it
-Training comes back with one of these alone, and not with another seed: labels shifted back by one
-place; labels shifted forward by one place.
+Training comes back with one of these alone, and not with another seed: labels moved to the inputs
+that predict them; labels shifted back by one place; labels shifted forward by one place.
 
 ## What refutes it
 If the labels moved by a place change nothing, they are not shifted; they may still be shuffled
@@ -32,7 +32,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"loss-plateau": 0.5, "label-misaligned": 0.9, "shuffled-labels": 0.6},
-    proofs=("shift-labels-back", "shift-labels-forward"),
+    proofs=("realign-labels", "shift-labels-back", "shift-labels-forward"),
     refutations=("lr-times-ten",),
     fix=(
         "Shuffle inputs and labels with one permutation, read both in one loop, and print ten "

@@ -11,7 +11,7 @@ No trial can: more data is what repairs it, and no change to the program brings 
 
 ## What refutes it
 If training itself stalls, nothing is memorised. Against it speaks a run that comes back with:
-evaluation mode wherever nothing is differentiated.
+validation data scaled as the training data; evaluation mode wherever nothing is differentiated.
 
 ## The fix
 Get more data or augment it, stop at the best validation, add dropout or weight decay, or take a
@@ -30,7 +30,7 @@ CAUSE = root_cause(
     __doc__,
     nominations={"overfitting": 1.0},
     proofs=(),
-    refutations=("eval-when-validating",),
+    refutations=("validate-as-trained", "eval-when-validating"),
     fix=(
         "Get more data or augment it, stop at the best validation, add dropout or weight decay,"
         " or take a smaller model."

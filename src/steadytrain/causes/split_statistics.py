@@ -8,7 +8,8 @@ Validation is far worse than training from the first step on, or better than it 
 data.
 
 ## What proves it
-No trial can: no change to the program repairs it.
+Training comes back with one of these alone, and not with another seed: validation data scaled as
+the training data.
 
 ## What refutes it
 If validation is as bad with the training data's mean and deviation, the difference is in the data
@@ -31,11 +32,10 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"split-statistics": 0.95, "overfitting": 0.2},
-    proofs=(),
+    proofs=("validate-as-trained",),
     refutations=("eval-when-validating",),
     fix=(
         "Fit mean and deviation on the training data only, keep them, and apply the same two "
         "numbers to validation and to everything later."
     ),
-    unprovable="no change to the program repairs it",
 )

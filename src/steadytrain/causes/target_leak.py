@@ -10,7 +10,7 @@ yet.
 
 ## What proves it
 Training comes back with one of these alone, and not with another seed: attention to the past
-only.
+only; columns that hold the target emptied.
 
 ## What refutes it
 If the loss stays as good without the column or with attention to the past only, the task is easy.
@@ -33,7 +33,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"looks-ahead": 1.0, "target-leak": 1.0},
-    proofs=("causal-attention",),
+    proofs=("causal-attention", "without-leaking-columns"),
     refutations=("lr-tenth",),
     fix=(
         "Remove every feature that is made of the target; in a model that predicts the next "

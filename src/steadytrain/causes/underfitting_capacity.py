@@ -8,7 +8,8 @@ Training and validation stop together at a loss that a larger model undercuts; o
 cannot be learned by heart.
 
 ## What proves it
-No trial can: no change to the program repairs it.
+Training comes back with one of these alone, and not with another seed: hidden layers four times
+as wide.
 
 ## What refutes it
 If another rate, loss or initialisation brings the loss down, the model was large enough. Against
@@ -30,8 +31,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"underfitting": 0.8, "underfitting-capacity": 0.9, "loss-plateau": 0.15},
-    proofs=(),
+    proofs=("wider",),
     refutations=("lr-times-ten", "initialise"),
     fix="Make {site} wider, then deeper, until a handful of samples can be learned by heart.",
-    unprovable="no change to the program repairs it",
 )

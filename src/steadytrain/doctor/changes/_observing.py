@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,14 +63,23 @@ def observed_terms(program: Program, scene: Scene) -> list[float]:
     return [abs(weight) * _gradient_norm(term, parameters) for term, weight in terms]
 
 
-def executed(program: Program, scene: Scene) -> list[tuple[str, nn.Module, Any]]:
-    """The leaf modules that ran on one microbatch, in order, with what each gave back."""
-    seen: list[tuple[str, nn.Module, Any]] = []
+class Ran(NamedTuple):
+    """A leaf module that ran, with what it was given and what it gave back."""
+
+    path: str
+    module: nn.Module
+    inputs: Any
+    output: Any
+
+
+def executed(program: Program, scene: Scene) -> list[Ran]:
+    """The leaf modules that ran on one microbatch, in order; they are those of a copy."""
+    seen: list[Ran] = []
     twin = program.copy()
     paths = {id(module): path for path, module in twin.model.named_modules()}
 
-    def note(module: nn.Module, _inputs: Any, output: Any) -> None:
-        seen.append((paths[id(module)], module, output))
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        seen.append(Ran(paths[id(module)], module, inputs, output))
 
     for module in twin.model.modules():
         if not any(True for _ in module.children()):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from steadytrain.core.program import Program
 from steadytrain.doctor.changes._groups import exchange, hold, missing
+from steadytrain.doctor.changes._observing import Ran
 from steadytrain.doctor.scene import models_of
 
 INSERTED = "inserted"
@@ -90,9 +91,9 @@ def add_input(module: nn.Module, _inputs: Any, output: Any) -> Any:
     return output
 
 
-def last_weighted(seen: Iterable[tuple[str, nn.Module, Any]]) -> int:
+def last_weighted(seen: Iterable[Ran]) -> int:
     """The place of the last module with parameters; -1 where there is none."""
-    places = [k for k, (_, module, _) in enumerate(seen) if any(True for _ in module.parameters())]
+    places = [k for k, one in enumerate(seen) if any(True for _ in one.module.parameters())]
     return places[-1] if places else -1
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import change
 from steadytrain.doctor.changes._calls import Handlers
-from steadytrain.doctor.changes._observing import executed, run_once
+from steadytrain.doctor.changes._observing import Ran, executed, run_once
 from steadytrain.doctor.changes._surgery import last_weighted, replace_modules
 from steadytrain.doctor.changes._wrapping import intercept_models
 from steadytrain.doctor.scene import Scene
@@ -38,9 +38,8 @@ def smooth(program: Program, scene: Scene) -> Program | None:
     """Saturating and clipping activations become GELU; those behind the last layer stay."""
     seen = executed(program, scene)
     last = last_weighted(seen)
-    hidden = {
-        path for path, module, _ in seen[:last] if isinstance(module, (*_SATURATING, nn.ReLU))
-    }
+    kinds = (*_SATURATING, nn.ReLU)
+    hidden = {one.path for one in seen[:last] if isinstance(one.module, kinds)}
     models = {id(program.model.get_submodule(path)) for path in hidden}
     if not replace_modules(program, lambda one: nn.GELU() if id(one) in models else None):
         return None
@@ -51,13 +50,19 @@ def final(program: Program, scene: Scene) -> Program | None:
     """What bounds the output behind the last layer is taken away."""
     seen = executed(program, scene)
     kinds = (*_SATURATING, nn.ReLU, nn.ReLU6, nn.Softmax, nn.LogSoftmax, nn.Softplus)
-    paths = {path for path, one, _ in seen[last_weighted(seen) + 1 :] if isinstance(one, kinds)}
-    ends = {id(program.model.get_submodule(path)) for path in paths}
-    inside = {id(program.model.get_submodule(path)) for path, _, _ in seen[: last_weighted(seen)]}
-    chosen = ends - inside
+    last = last_weighted(seen)
+    paths = {one.path for one in seen[last + 1 :] if isinstance(one.module, kinds)}
+    paths -= {one.path for one in seen if _feeds_a_layer(one, seen)}
+    chosen = {id(program.model.get_submodule(path)) for path in paths}
     if not replace_modules(program, lambda one: nn.Identity() if id(one) in chosen else None):
         return None
     return program
+
+
+def _feeds_a_layer(activation: Ran, seen: list[Ran]) -> bool:
+    """Whether a layer with weights reads what the activation gave, where it ran before."""
+    readers = (one for one in seen if one.inputs and one.inputs[0] is activation.output)
+    return any(True for one in readers for _ in one.module.parameters())
 
 
 def _noted(seen: list[bool], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:

@@ -46,7 +46,7 @@ def head(program: Program, scene: Scene) -> Program | None:
     place = last_weighted(seen)
     if place < 0:
         return None
-    layer = program.model.get_submodule(seen[place][0])
+    layer = program.model.get_submodule(seen[place].path)
     weight = getattr(layer, "weight", None)
     if not isinstance(weight, nn.Parameter) or weight.ndim < 2:
         return None

@@ -20,12 +20,12 @@ def apply(program: Program, scene: Scene) -> Program | None:
     """
     seen = executed(program, scene)
     last = last_weighted(seen)
-    places = [k for k, (_, module, _) in enumerate(seen[:last]) if isinstance(module, WEIGHTED)]
-    bare = [k for k in places if not isinstance(seen[k + 1][1], NORMS)]
-    has_norm = sum(isinstance(module, NORMS) for _, module, _ in seen)
+    places = [k for k, one in enumerate(seen[:last]) if isinstance(one.module, WEIGHTED)]
+    bare = [k for k in places if not isinstance(seen[k + 1].module, NORMS)]
+    has_norm = sum(isinstance(one.module, NORMS) for one in seen)
     if not bare or 3 * has_norm >= len(places):
         return None
-    for path in dict.fromkeys(seen[k][0] for k in bare):
+    for path in dict.fromkeys(seen[k].path for k in bare):
         layer = program.model.get_submodule(path)
         put_behind(program, layer, _norm(layer))
     return program

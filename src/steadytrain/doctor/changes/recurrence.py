@@ -41,7 +41,7 @@ def _recurrent(program: Program, scene: Scene) -> list[Tensor]:
     ]
     if found:
         return found
-    counts = Counter(path for path, module, _ in executed(program, scene) if _is_square(module))
+    counts = Counter(one.path for one in executed(program, scene) if _is_square(one.module))
     layers = [program.model.get_submodule(path) for path, count in counts.items() if count > 2]
     return [layer.weight for layer in layers if isinstance(layer, nn.Linear)]
 

@@ -44,12 +44,8 @@ def apply(program: Program, scene: Scene) -> Program | None:
         return None
     size = int(max(float(one.max()) for one in inputs)) + 1
     order = executed(program, scene)
-    seen = next((path for path, one, _ in order if isinstance(one, nn.Linear)), None)
-    if (
-        seen is None
-        or any(isinstance(one, nn.Embedding) for _, one, _ in order)
-        or not 4 < size <= 100_000
-    ):
+    seen = next((one.path for one in order if isinstance(one.module, nn.Linear)), None)
+    if seen is None or isinstance(order[0].module, nn.Embedding) or not 4 < size <= 100_000:
         return None
     layer = program.model.get_submodule(seen)
     assert isinstance(layer, nn.Linear)
