@@ -133,8 +133,12 @@ class Engine:
             decision = Decision(kind="commit")
         if decision.kind in ("commit", "clip"):
             return self._take(attempt, commit, reading, decision, verdict, due)
-        self._undo()
-        return self._leave_out(decision, verdict)
+        try:
+            self._undo()
+            return self._leave_out(decision, verdict)
+        except Exception as error:  # the same boundary
+            self._switch_off(error)
+            return Outcome(committed=False, finished=False, reason=verdict.reason)
 
     # decisions
 

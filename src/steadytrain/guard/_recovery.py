@@ -68,9 +68,16 @@ class Recovery:
         """Everything a rollback restores, by name."""
         return {**self._parts.named(), "detector": self._course.detector, "rng": self.sources}
 
-    def note(self, kind: EventKind, reason: str, evidence: Mapping[str, Evidence]) -> None:
-        """The event is part of the run."""
-        self._tell(Event(step=self._row(), kind=kind, reason=reason, evidence=evidence))
+    def note(
+        self,
+        kind: EventKind,
+        reason: str,
+        evidence: Mapping[str, Evidence],
+        row: int | None = None,
+    ) -> None:
+        """The event is part of the run, at `row` or at the row that is next."""
+        at = self._row() if row is None else row
+        self._tell(Event(step=at, kind=kind, reason=reason, evidence=evidence))
 
     def is_due(self) -> bool:
         """Whether a snapshot is due after the step that is under way."""
@@ -110,7 +117,7 @@ class Recovery:
         snapshot = self._target(decision)
         if snapshot is None:
             return self.stop("there is no snapshot to go back to", verdict)
-        back_from = self._course.step
+        back_from, row = self._course.step, self._row()
         orders = [generator.get_state() for generator in self.sources.generators]
         refusal = go_back(snapshot, self.named(), forget_moments=decision.reset_moments)
         if refusal is not None:
@@ -132,14 +139,14 @@ class Recovery:
             "to_step": snapshot.step,
             "batches_stepped_around": stepped_around,
         }
-        self.note("rollback", f"{reason} ({decision.why})", evidence)
+        self.note("rollback", f"{reason} ({decision.why})", evidence, row)
         if decision.cut_rate:
             self._course.rates.cut()
             scale = self._course.policy.rate_factor**self._course.rates.num_cuts
             said = f"every learning rate is {scale:g} times the schedule's, ramped up"
-            self.note("lr-cut", said, {"factor": scale})
+            self.note("lr-cut", said, {"factor": scale}, row)
         if decision.reset_moments:
-            self.note("reset-moments", "the optimizers begin with fresh moments", {})
+            self.note("reset-moments", "the optimizers begin with fresh moments", {}, row)
         return Outcome(committed=False, finished=False, reason=reason)
 
     def _refused(self, refusal: str, snapshot: Snapshot, verdict: Verdict) -> Outcome:
