@@ -50,13 +50,18 @@ def test_a_note_is_no_alarm() -> None:
         (run_of(FALLING[:30], error="ValueError: x"), "raised ValueError"),
         (run_of(FALLING, alarm()), "still loud"),
         (run_of(STILL), "the loss stays"),
-        (run_of(tuple(v + 9 for v in FALLING)), "above"),
     ],
 )
 def test_is_not_restored(trial: Observation, reason: str) -> None:
     outcome = judged(trial, run_of(STILL, alarm()))
     assert not outcome.healthy
     assert reason in outcome.outcome
+
+
+def test_is_not_restored_by_a_loss_that_falls_half_as_far() -> None:
+    slow = tuple(np.linspace(2.0, 1.4, STEPS))
+    outcome = judged(run_of(slow), run_of(FALLING, alarm()))
+    assert "above the" in outcome.outcome
 
 
 def test_an_alarm_after_the_length_that_is_judged_does_not_count() -> None:
@@ -89,6 +94,8 @@ def test_a_game_may_be_healthy_without_a_falling_loss() -> None:
 def test_merit_orders_healthy_trials_by_what_they_reach() -> None:
     base = run_of(STILL, alarm())
     slow = tuple(np.linspace(2.0, 1.5, STEPS))
-    found = merits({"fast": judged(run_of(FALLING), base), "slow": judged(run_of(slow), base)})
+    found = merits(
+        {"fast": judged(run_of(FALLING), base), "slow": judged(run_of(slow), base)}, math.nan
+    )
     assert found["fast"] == 1.0
     assert 0 < found["slow"] < 0.5

@@ -92,7 +92,7 @@ class Evidence:
             for name, one in self.made.items()
             if one.judgement is not None and one.steps >= least and name not in (PLACEBO, RERUN)
         }
-        return merits(found)
+        return merits(found, read(self.base).metric)
 
 
 class Experiment:

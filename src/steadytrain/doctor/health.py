@@ -4,17 +4,20 @@ A run is **healthy** when
 
 1. it is finite to its last step and raises nothing;
 2. no rule speaks at warning or above;
-3. it is no worse than the observed run by more than the noise, where their losses can be compared;
-4. it learns: its loss falls by more than its noise, or its metric beats the observed run's. A run
-   of several optimizers, whose loss is a game's, need not.
+3. it learns: its loss falls by more than its noise, or its metric beats the observed run's. A run
+   of several optimizers, whose loss is a game's, need not;
+4. over the whole length it is not clearly worse than an observed run that stayed finite: its loss
+   fell at least half as far, where the two can be compared, and its metric is no lower. A short
+   trial may be behind: what blows up later often falls fastest first.
 
 Where the observed run was finite and without an alarm and just did not learn, it takes more: the
 fall of the loss must exceed the observed run's by a tenth of the first level and by the noise.
 
 The noise is what another order of the data and other random draws change, and the standard error
 of the difference, whichever is larger. Every number is a ratio of losses of one kind, so that the
-score has no scale. **Merit** says how well a healthy run does, 0 to 1: the mean of the fall of its
-loss over its first level and of the gain of its metric, each over the best of any trial.
+score has no scale. **Merit** says how well a healthy run does, 0 to 1: the mean of what it makes of its
+loss and of its metric, 1 for the best of all trials and less by a factor of e for every tenth of
+the first loss, or fifth of the best gain of the metric, that a trial lies behind it.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ from typing import Final
 
 from steadytrain.doctor.observing import Observation
 from steadytrain.doctor.reading import SURE, Reading, difference, read
+
+BEHIND: Final = 0.1
+"""Share of the first loss by which a trial behind the best loses a factor of e of its merit."""
 
 CLEAR: Final = 0.1
 """Share of the first level by which a silent run must improve to count as restored."""
@@ -79,7 +85,7 @@ def judge_trial(
     reasons = (
         _not_finite(trial, own)
         or _alarming(own)
-        or _worse(gap, margin, own, seen, noise)
+        or _worse(gap, margin, own, seen, noise, is_whole=steps >= base.asked)
         or _not_learning(own, seen, gap, margin, noise, is_game=is_game)
     )
     better = f"the loss went from {own.head:.3g} to {own.tail:.3g}, no alarm"
@@ -88,20 +94,31 @@ def judge_trial(
     return Judgement(healthy=not reasons, outcome=reasons or better, reading=own, gain=gap / scale)
 
 
-def merits(judgements: Mapping[str, Judgement]) -> dict[str, float]:
-    """How well each healthy trial does, 0 to 1; by the name of its change."""
+def merits(judgements: Mapping[str, Judgement], before: float) -> dict[str, float]:
+    """How well each healthy trial does, 0 to 1; by the name of its change.
+
+    Args:
+        judgements: of trials of one length or of several.
+        before: the observed run's metric.
+    """
     healthy = {name: one.reading for name, one in judgements.items() if one.healthy}
-    progress = _shares({name: one.progress for name, one in healthy.items()})
-    metric = _shares({name: one.metric for name, one in healthy.items()})
-    return {name: (progress[name] + metric.get(name, progress[name])) / 2 for name in healthy}
+    losses = {name: -_left(one) for name, one in healthy.items()}
+    metrics = {name: one.metric for name, one in healthy.items() if math.isfinite(one.metric)}
+    by_loss = _near_best(losses, BEHIND)
+    gain = max(metrics.values(), default=before) - before
+    by_metric = _near_best(metrics, max(2 * BEHIND * gain, 1e-12))
+    return {name: (by_loss[name] + by_metric.get(name, by_loss[name])) / 2 for name in healthy}
 
 
-def _shares(values: Mapping[str, float]) -> dict[str, float]:
-    """Each value over the largest; nothing where one is missing or none is above 0."""
+def _left(reading: Reading) -> float:
+    """The last loss over the first, within -1 and 1: what is left of it."""
+    return 1.0 - reading.progress
+
+
+def _near_best(values: Mapping[str, float], scale: float) -> dict[str, float]:
+    """1 for the largest value, less by a factor of e for each `scale` below it."""
     best = max(values.values(), default=0.0)
-    if not all(map(math.isfinite, values.values())):
-        return {}
-    return {name: max(0.0, value) / best if best > 0 else 0.0 for name, value in values.items()}
+    return {name: math.exp((value - best) / scale) for name, value in values.items()}
 
 
 def _not_finite(trial: Observation, own: Reading) -> str:
@@ -116,9 +133,14 @@ def _alarming(own: Reading) -> str:
     return f"still {', '.join(sorted(own.alarms))}, first at step {own.first_alarm}"
 
 
-def _worse(gap: float, margin: float, own: Reading, seen: Reading, noise: Noise) -> str:
+def _worse(
+    gap: float, margin: float, own: Reading, seen: Reading, noise: Noise, *, is_whole: bool
+) -> str:
     """Where the losses cannot be compared, or the observed run had none, the metric decides."""
-    if seen.is_finite and gap < -margin:
+    if not is_whole:
+        return ""
+    is_behind = seen.is_finite and gap < -margin and own.progress < seen.progress / 2
+    if is_behind:
         return f"the loss ends at {own.tail:.3g}, above the {seen.tail:.3g} of the observed run"
     if own.metric < seen.metric - max(SURE * noise.metric, CLEAR * abs(seen.metric)):
         return f"the metric ends at {own.metric:.3g}, below the {seen.metric:.3g} before"

@@ -16,6 +16,9 @@ from steadytrain.doctor.tape import tensors_in
 FAR: Final = 12.0
 """Deviations (of the logarithm, by the median absolute one) beyond which a batch is not one of them."""
 
+FEW: Final = 0.2
+"""Share of the microbatches beyond which they are no exceptions."""
+
 
 def suspects_in(batches: Sequence[Any], base: Observation) -> frozenset[int]:
     """Places of microbatches with something non-finite in them, and of those far from the others.
@@ -27,7 +30,8 @@ def suspects_in(batches: Sequence[Any], base: Observation) -> frozenset[int]:
     apart = max(1, len(batches) // max(1, base.asked))
     jumps = {at * apart + k for at in _far(_jumps(base.losses)) for k in range(apart)}
     near = {at for at in jumps if at < len(batches)}
-    return frozenset(broken | _far(sizes) | near)
+    found = broken | _far(sizes) | near
+    return frozenset(found if len(found) <= FEW * len(batches) else broken)
 
 
 def _size(batch: Any) -> float:

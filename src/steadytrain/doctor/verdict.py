@@ -43,7 +43,7 @@ REFUTED: Final = -1.0
 PER_SIZE: Final = -0.15
 """Logits for each size of the change above the smallest."""
 
-NEAR_BEST: Final = 0.6
+NEAR_BEST: Final = 0.25
 """Share of the best merit that a proof must reach."""
 
 LISTED: Final = 0.02

@@ -15,6 +15,7 @@ and reported as a finding.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
@@ -26,8 +27,11 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_ as torch_clip_grad_norm_
 
 from steadytrain.core.action import Event
+from steadytrain.core.diagnosis import Diagnosis
+from steadytrain.core.errors import UsageError
 from steadytrain.core.finding import Finding
 from steadytrain.core.history import History
+from steadytrain.core.program import Program
 from steadytrain.probes.staleness import Sentinel
 from steadytrain.watching import clipping
 from steadytrain.watching.boundary import Boundary, Part
@@ -156,6 +160,25 @@ class Watch:
         with self._boundary("findings"):
             return self._outlet.all_findings()
         return list(self._outlet.findings)
+
+    def diagnose(self, program: Program | None = None, steps: int = 200) -> Diagnosis:
+        """Why the watched training goes wrong, proven by trials on copies of `program`.
+
+        Args:
+            program: the loop as an object; a watch sees a loop, but cannot run it again.
+            steps: optimizer steps of the run that is observed anew.
+
+        Raises:
+            UsageError: there is no program to run again.
+        """
+        if program is None:
+            raise UsageError(
+                "watch.diagnose() got no program: a watch sees the steps of a loop, but cannot run "
+                "them again. Put the loop into steadytrain.Program(model=..., optimizer=..., "
+                "batches=..., step_fn=...) and pass it; watch.findings() says what was seen so far."
+            )
+        diagnose = importlib.import_module("steadytrain.doctor").diagnose
+        return diagnose(program, steps)
 
     def add_event(self, event: Event) -> None:
         """What was done to the run is on record."""
