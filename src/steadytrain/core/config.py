@@ -8,6 +8,10 @@
     [tool.steadytrain.rules.loss-spike]
     min_steps = 100                    # an option of that rule
 
+    [tool.steadytrain.lint]
+    ignore = ["data-write"]            # and select, fail-on: as above, for checks of code
+    exclude = ["third_party/*"]        # paths in folders that are passed over
+
 Reading is strict: an unknown key, a value of another type or a file that is not UTF-8 is an
 error that names the key and the file, because a misspelt option that is silently passed over
 leaves its reader in the belief that it holds.
@@ -26,11 +30,27 @@ from steadytrain.core.errors import ConfigError, UnknownNameError
 from steadytrain.core.finding import Severity
 
 FILE_NAME: Final = "pyproject.toml"
-KEYS: Final = ("select", "ignore", "fail-on", "rules")
+KEYS: Final = ("select", "ignore", "fail-on", "rules", "lint")
+LINT_KEYS: Final = ("select", "ignore", "fail-on", "exclude")
 NEVER: Final = "never"
 """The `fail-on` that no finding reaches."""
 
 Options = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LintConfig:
+    """What a project asks of the checks of its code."""
+
+    select: tuple[str, ...] | None = None
+    """Names, codes or families of the checks; all if None."""
+    ignore: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    """Patterns of paths in folders that are passed over."""
+    fail_on: Severity | None = Severity.WARNING
+    """The lowest severity that fails the command; None for never."""
+    has_fail_on: bool = False
+    """Whether the file says so; else that of the whole project holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +65,7 @@ class Config:
     """The lowest severity that fails a command; None for never."""
     options: Options = field(default_factory=dict[str, Mapping[str, Any]])
     """Option values by rule name."""
+    lint: LintConfig = field(default_factory=LintConfig)
 
     @property
     def place(self) -> str:
@@ -127,6 +148,21 @@ def _parse(path: Path, table: object) -> Config:
         ignore=_names(path, "ignore", values.get("ignore", [])),
         fail_on=_severity(path, values.get("fail-on", Severity.WARNING.name)),
         options={rule: _table(path, f"rules.{rule}", options) for rule, options in rules.items()},
+        lint=_lint(path, _table(path, "lint", values.get("lint", {}))),
+    )
+
+
+def _lint(path: Path, values: dict[str, Any]) -> LintConfig:
+    for key in values:
+        if key not in LINT_KEYS:
+            error = UnknownNameError.build("key", key, LINT_KEYS)
+            raise ConfigError(f"{path}: tool.steadytrain.lint: {error}")
+    return LintConfig(
+        select=_names(path, "lint.select", values["select"]) if "select" in values else None,
+        ignore=_names(path, "lint.ignore", values.get("ignore", [])),
+        exclude=_names(path, "lint.exclude", values.get("exclude", [])),
+        fail_on=_severity(path, values.get("fail-on", Severity.WARNING.name)),
+        has_fail_on="fail-on" in values,
     )
 
 

@@ -133,11 +133,20 @@ def read_text(path: Path) -> str | Problem:
 def decoded(data: bytes, path: Path) -> str | Problem:
     """`data` as text in the encoding it declares, UTF-8 without."""
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return data.decode(encoding)
+        return data.decode(encoding_of(data))
     except (UnicodeDecodeError, SyntaxError, LookupError) as error:
         reason = str(error).partition(":")[0]
         msg = (
             f"is not text in the encoding it declares, UTF-8 if none ({reason}). Save it as UTF-8."
         )
         return Problem(path=str(path), message=msg)
+
+
+def encoding_of(data: bytes) -> str:
+    """The encoding that a file of Python declares; one with a byte order mark keeps it.
+
+    Raises:
+        SyntaxError: it declares one that does not exist.
+    """
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    return encoding

@@ -112,7 +112,7 @@ def lint_source(
         >>> [(finding.name, finding.line) for finding in lint_source(text)]
         [('uncalled-method', 2)]
     """
-    return _Lint(choose_checks(select, ignore)).text(text, path)
+    return Linter(choose_checks(select, ignore)).text(text, path)
 
 
 def lint_paths(
@@ -136,7 +136,7 @@ def lint_paths(
     Raises:
         UnknownNameError: no check has that name, code or family.
     """
-    lint = _Lint(choose_checks(select, ignore))
+    lint = Linter(choose_checks(select, ignore))
     files, problems = find_files([Path(path) for path in paths], exclude)
     findings: list[LintFinding] = []
     for file in files:
@@ -152,13 +152,19 @@ def lint_paths(
 
 
 @dataclass(frozen=True, slots=True)
-class _Lint:
+class Linter:
     """The chosen checks over texts."""
 
     infos: list[LintInfo]
     muted: set[str] = field(default_factory=set[str])
 
     def text(self, text: str, path: str) -> list[LintFinding]:
+        """What the checks say of a program or notebook, in the order of the text.
+
+        Raises:
+            SyntaxError: it is not Python.
+            ValueError: it is not a notebook.
+        """
         if not path.endswith(".ipynb"):
             return self._python(text, path)
         notebook = read_notebook(text)

@@ -39,3 +39,8 @@ def loss_calls(code: Code) -> Iterator[tuple[str, ast.Call]]:
         kind = code.kinds.of(func, code.frame(call))
         if kind is not None and kind.name == "loss" and not kind.guessed:
             yield kind.maker.rpartition(".")[2], call
+
+
+def prediction_of(code: Code, call: ast.Call) -> ast.expr | None:
+    """What the loss is given as the prediction."""
+    return code.keyword(call, "input", 0)
