@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import random
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from small_programs import closed_over, cross_entropy, program
@@ -135,3 +137,21 @@ def test_the_same_run_twice_is_the_same_bits() -> None:
     one, two = (observe(twin_of(original), 12, 4) for _ in range(2))
     assert one.losses == two.losses
     assert one.digest == two.digest
+
+
+def test_recording_puts_the_data_s_own_counter_and_generators_back() -> None:
+    class Epochs:
+        def __init__(self) -> None:
+            self.epoch = 0
+            self.numpy = np.random.default_rng(1)
+            self.python = random.Random(1)
+
+        def __iter__(self) -> Any:
+            self.epoch += 1
+            yield torch.tensor([self.numpy.random(), self.python.random(), float(self.epoch)])
+
+    data = Epochs()
+    tape = record(program(batches=data), 3)
+    assert [float(batch[2]) for batch in tape.recorded] == [1.0, 2.0, 3.0]
+    assert data.epoch == 0
+    assert torch.equal(next(iter(data)), tape.recorded[0])

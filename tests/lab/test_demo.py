@@ -33,8 +33,18 @@ def test_a_hundredfold_rate_without_norm_is_found():
 def test_the_folder_holds_the_result_and_every_run():
     made, _, out = demo()
     assert read_run(out).experiment == made.experiment
-    assert len(made.all_run_dirs) == 7
+    assert len(made.all_run_dirs) == 8
     assert all(read_run(run).history.step > 0 for run in made.all_run_dirs)
+
+
+def test_the_doctor_proves_the_hundredfold_rate_and_its_fix_trains():
+    cure = demo()[0].cure
+    first = cure.diagnosis.causes[0]
+    assert (first.name, first.proven) == ("lr-too-high", True)
+    assert cure.last_loss < 1.0
+    kept = read_run(cure.run_dir).experiment
+    assert kept is not None
+    assert kept.name == "diagnosis"
 
 
 def test_progress_counts_the_broken_runs_too():

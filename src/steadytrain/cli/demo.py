@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @jobs_option
 @json_option
 def command(out: Path | None, *, quick: bool, jobs: int, as_json: bool) -> None:
-    """Run the main job small, break two runs on purpose, and show what the findings say.
+    """Run the main job small, break two runs on purpose, and let the doctor cure one.
 
     The main job compares four configurations of one small network on images of digits that come
     with the package. The exit status is 0: these findings are wanted.
@@ -52,6 +52,12 @@ def _document(demo: Demo, page: Path) -> dict[str, Any]:
         "experiment": demo.experiment.to_json(),
         "runs": [str(run) for run in demo.run_dirs],
         "broken": [_broken_document(run) for run in demo.broken],
+        "cure": {
+            "name": demo.cure.name,
+            "run": str(demo.cure.run_dir),
+            "diagnosis": demo.cure.diagnosis.to_json(),
+            "last_loss": demo.cure.last_loss,
+        },
         "report": str(page),
     }
 
@@ -66,6 +72,7 @@ def _broken_document(run: BrokenRun) -> dict[str, Any]:
 
 
 def _print(demo: Demo, page: Path) -> None:
+    from steadytrain.report.diagnosis import print_diagnosis
     from steadytrain.report.terminal import print_experiment, print_findings
 
     console = stdout_console()
@@ -75,4 +82,8 @@ def _print(demo: Demo, page: Path) -> None:
         console.rule(f"broken on purpose: {run.name}")
         console.print(run.done_to_it, markup=False)
         print_findings(console, run.findings)
+    console.print()
+    console.rule(f"the doctor on {demo.cure.name}")
+    print_diagnosis(console, demo.cure.diagnosis)
+    console.print(f"With its fix applied the same run ends at a loss of {demo.cure.last_loss:.3g}.")
     click.echo(f"\nreport: {page.resolve()}")

@@ -11,6 +11,7 @@ import torch
 
 from steadytrain.core.errors import ProgramError
 from steadytrain.core.program import Program
+from steadytrain.doctor.data_state import data_as_it_was
 from steadytrain.snapshots.rng import RandomSources
 from steadytrain.snapshots.stream import Stream
 
@@ -52,7 +53,7 @@ class Tape:
 def record(program: Program, count: int) -> Tape:
     """The next `count` microbatches of `program`, read as a run would read them.
 
-    The random sources and the generators of a DataLoader are put back afterwards.
+    The random sources, and the counters and generators of the data, are put back afterwards.
 
     Raises:
         ProgramError: the data gives nothing, or raises.
@@ -60,7 +61,9 @@ def record(program: Program, count: int) -> Tape:
     sources = RandomSources.of(program.model, program.batches)
     state = sources.capture()
     try:
-        return Tape(list(_read(program.batches, sources, count)), _length_of(program.batches))
+        with data_as_it_was(program.batches):
+            read = list(_read(program.batches, sources, count))
+        return Tape(read, _length_of(program.batches))
     except ProgramError:
         raise
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 import steadytrain
 from steadytrain.core.finding import Finding
+from steadytrain.core.program import Program
 from steadytrain.lab.datasets import digits
 from steadytrain.lab.lesson.batches import ImageTensors, ShuffledBatches
 from steadytrain.lab.lesson.one_run import one_thread
@@ -85,6 +86,32 @@ def _train(breakage: Breakage, run_dir: Path) -> tuple[Path, list[Finding]]:
             optimizer.zero_grad()
             watch.log(loss=loss)
     return Path(watch.run_dir), watch.findings()
+
+
+def broken_program(breakage: Breakage) -> Program:
+    """The same broken run as a program, so that the doctor can run it again.
+
+    Of a breakage without a poisoned step: that one is in the data, not in the program.
+    """
+    data = digits()
+    tensors = ImageTensors.of(data)
+    recipe = find_recipe(breakage.recipe)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        model = recipe.build(data.num_classes)
+    rate = recipe.rates(breakage.num_steps, PEAK_RATE * breakage.rate_factor)[0]
+    return Program(
+        model=model,
+        optimizer=recipe.optimizer(model, rate),
+        batches=ShuffledBatches(tensors.train_images, tensors.train_labels, 32, SEED),
+        loss_fn=_loss,
+        clip=recipe.clip,
+    )
+
+
+def _loss(model: Any, batch: Any) -> Tensor:
+    images, labels = batch
+    return functional.cross_entropy(model(images), labels)
 
 
 def _poisoned(images: Tensor) -> Tensor:
