@@ -4,13 +4,16 @@ from steadytrain.snapshots.checkpoints import Checkpoints
 from steadytrain.snapshots.memory import HostMemory
 from steadytrain.snapshots.ring import SnapshotRing
 from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.seal import Broken, Seal
 from steadytrain.snapshots.snapshot import Snapshot, capture, misfit, parts_of, restore
 from steadytrain.snapshots.stream import Stream
 
 __all__ = [
+    "Broken",
     "Checkpoints",
     "HostMemory",
     "RandomSources",
+    "Seal",
     "Snapshot",
     "SnapshotRing",
     "Stream",

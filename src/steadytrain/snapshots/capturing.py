@@ -59,6 +59,7 @@ class Capture:
         self.uncovered: list[str] = []
         """Paths that no snapshot can hold."""
         self._indices: dict[tuple[object, ...], int] = {}
+        self._leaves: dict[int, Leaf] = {}
         self._seen: dict[int, object] = {}
         self._holding: list[object] = []
 
@@ -89,12 +90,17 @@ class Capture:
 
     def leaf(self, tensor: Tensor, path: str) -> Leaf:
         """The leaf of a tensor; the same memory read the same way has one leaf only."""
+        known = self._leaves.get(id(tensor))
+        if known is not None:
+            return known
         key = identity(tensor)
         if key not in self._indices:
             self._indices[key] = len(self.tensors)
             self.tensors.append(tensor)
             self.names.append(path)
-        return Leaf(self._indices[key])
+        self._holding.append(tensor)
+        leaf = self._leaves[id(tensor)] = Leaf(self._indices[key])
+        return leaf
 
     def _simple(self, value: Any, path: str, walk: Any) -> Any:
         if type(value) in PLAIN:
@@ -112,7 +118,6 @@ class Capture:
             tensor = torch.from_numpy(np.array(value, order="C"))
         except TypeError:  # text, objects, extended precision: torch has no such elements
             return Opaque(copy.deepcopy(value))
-        self._holding.append(tensor)
         return Array(self.leaf(tensor, path), isinstance(value, np.generic))
 
     def _container(self, value: Any, path: str, walk: Any) -> Any:
