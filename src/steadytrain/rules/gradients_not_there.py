@@ -1,0 +1,96 @@
+"""Backward ran, and when the optimizer stepped its gradients were gone.
+
+## What it sees
+Gradients arrived for the step, but at the optimizer's step every one was absent or zero, three
+steps in a row. Or: of several backward passes for one step, each found the gradients of the ones
+before it cleared.
+
+## Why it matters
+The optimizer moves by nothing, or by the last microbatch only; no error is raised.
+
+## Fires on
+    num_microbatches 1x5
+    grad_norm_total 0x5
+
+    cleared_fraction 1.0x5
+
+## Stays silent on
+    num_microbatches 1x5
+    grad_norm_total 0x2 1.0x3
+
+    cleared_fraction 0.0x5
+
+    cleared_fraction 1.0x2 0x3
+
+## What to do
+Call `zero_grad` after the optimizer's step (or before the first backward of a step), never between
+a backward and its step.
+
+## Source
+No threshold: without the fault it does not happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from steadytrain.core.finding import Finding, Severity
+from steadytrain.core.history import History
+from steadytrain.core.rule import rule, state
+from steadytrain.rules._extent import number
+
+
+@rule(code="LOP004", causes=("step-order", "detached-graph"))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientsNotThere:
+    """Options of the rule."""
+
+    min_steps: int = 3
+    """Steps in a row."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_steps <= 50:
+            msg = f"min_steps must be 1 to 50, got {self.min_steps}: the fault shows on every step."
+            raise ValueError(f"{msg} Try 3.")
+
+    @property
+    def lookback(self) -> int:
+        return self.min_steps
+
+    def check(self, history: History, /) -> Iterator[Finding]:
+        start, stop = history.fresh - self.min_steps + 1, history.step + 1
+        if stop <= history.fresh:
+            return
+        arrived, total, cleared, skipped = (
+            history.between(stat, start, stop)[:, 0]
+            for stat in ("num_microbatches", "grad_norm_total", "cleared_fraction", "step_skipped")
+        )
+        moved = history.between("update_norm", start, stop)
+        stepped = np.isfinite(moved).any(axis=1) | (total == 0)
+        bad = history.between("grad_num_nonfinite", start, stop)
+        gone = (arrived > 0) & ~(total > 0) & stepped & ~(skipped > 0) & ~(bad > 0).any(axis=1)
+        for kind, held in (("gone", gone), ("cleared", cleared > 0.9)):
+            runs = np.convolve(held, np.ones(self.min_steps), mode="valid") == self.min_steps
+            for row in np.flatnonzero(runs):
+                yield self._finding(history, history.fresh + int(row), kind)
+
+    def _finding(self, history: History, step: int, kind: str) -> Finding:
+        count = history.between("num_microbatches", step, step + 1)[0, 0]
+        if kind == "gone":
+            what = "gradients arrived for the step, and at the optimizer's step all were absent or zero"
+            causes = ("step-order", "detached-graph")
+        else:
+            what = f"each of the step's {number(count)} backward passes found the earlier ones' cleared"
+            causes = ("step-order", "accum-not-divided")
+        return state(
+            self,
+            step=step,
+            severity=Severity.CRITICAL if kind == "gone" else Severity.WARNING,
+            message=f"On {self.min_steps} steps in a row {what}. Call zero_grad after the optimizer's step, "
+            "never between a backward pass and the step it belongs to.",
+            causes=causes,
+            evidence={"kind": kind, "num_microbatches": count},
+        )
