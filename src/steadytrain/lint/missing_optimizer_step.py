@@ -41,7 +41,8 @@ from collections.abc import Iterator
 from steadytrain.core.finding import Severity
 from steadytrain.lint._check import Remark, lint_check
 from steadytrain.lint._code.code import Code
-from steadytrain.lint._code.events import Event
+from steadytrain.lint._code.events import Event, Loop
+from steadytrain.lint._code.scopes import FUNCTIONS
 
 _STEPS = ("step", "unknown", "grad")
 
@@ -55,7 +56,7 @@ def check(code: Code) -> Iterator[Remark]:
         backward = [event for event in events if event.kind == "backward"]
         zeros = [e for e in events if e.kind == "zero" and _is_optimizer(code, e)]
         if (
-            loop.outer is None
+            _is_outermost(loop)
             and backward
             and zeros
             and not code.has("optimizer_step")
@@ -67,6 +68,13 @@ def check(code: Code) -> Iterator[Remark]:
                 message="Gradients are computed and cleared, but nothing steps the optimizer: "
                 "the weights never change. Call optimizer.step() after the backward pass.",
             )
+
+
+def _is_outermost(loop: Loop) -> bool:
+    """Whether it is a loop of the source, and no other is around it: a function may be one part."""
+    return not isinstance(loop.node, FUNCTIONS) and (
+        loop.outer is None or isinstance(loop.outer.node, FUNCTIONS)
+    )
 
 
 def _is_optimizer(code: Code, event: Event) -> bool:

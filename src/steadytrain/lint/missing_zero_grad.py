@@ -84,7 +84,7 @@ def _innermost(step: Event, loop: Loop, events: list[Event]) -> bool:
         if any(e.kind == "backward" and e.in_loop(inner) for e in events):
             return False
         inner = inner.outer
-    return any(e.kind == "backward" and not e.owner and e.meets(step) for e in events)
+    return any(e.kind == "backward" and e.owner != "engine" and e.meets(step) for e in events)
 
 
 def _is_called_again(code: Code, loop: Loop, events: list[Event]) -> bool:

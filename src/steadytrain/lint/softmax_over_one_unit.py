@@ -47,7 +47,7 @@ def check(code: Code) -> Iterator[Remark]:
             and form.width == 1
             and form.name in ("softmax", "log_softmax")
             and form.node not in seen
-            and _dim(code, form.node) != 0
+            and _is_over_units(code, form.node)
         ):
             seen.add(form.node)
             yield Remark(node=form.node, message=_MESSAGE)
@@ -80,5 +80,11 @@ def _form(code: Code, call: ast.Call) -> Form | None:
     return None
 
 
-def _dim(code: Code, node: ast.AST) -> float | None:
-    return code.number(code.keyword(node, "dim", 1)) if isinstance(node, ast.Call) else None
+def _is_over_units(code: Code, node: ast.AST) -> bool:
+    """Whether the softmax runs over the last dimension: over another it compares positions."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = code.values.resolve(node.func) or ""
+    place = {"torch.softmax": 1, "torch.log_softmax": 1}.get(name, 1 if "functional" in name else 0)
+    dim = code.number(code.keyword(node, "dim", place))
+    return dim == -1 or (dim == 1 and name.startswith("torch.nn.") and "functional" not in name)

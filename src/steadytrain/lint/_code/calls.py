@@ -222,11 +222,8 @@ class Calls:
             if kind.name == "module":
                 yield self._event("forward", call, frame, target=self.values.key(func, frame))
             return
-        of_self = isinstance(func, ast.Attribute) and _heart(func.value) in ("self", "super")
-        direct = isinstance(func, ast.Attribute) and dotted(func.value) in ("self", None)
-        if self._gets_optimizer(call, frame) or (
-            of_self and direct and frame.scope.cls is not None
-        ):
+        own = isinstance(func, ast.Attribute) and _is_own(func.value)
+        if self._gets_optimizer(call, frame) or (own and frame.scope.cls is not None):
             yield self._event("unknown", call, frame)
 
     def _gets_optimizer(self, call: ast.Call, frame: Frame) -> bool:
@@ -234,7 +231,7 @@ class Calls:
         given = [one.value if isinstance(one, ast.Starred) else one for one in given]
         return any(
             (kind is not None and kind.name in ("optimizer", "engine", "scaler"))
-            or (isinstance(one, ast.Name) and one.id == "self")
+            or (isinstance(one, ast.Name) and (one.id == "self" or one.id in self.kinds.owners))
             for one in given
             for kind in [self.kinds.of(one, frame)]
         )
@@ -256,10 +253,12 @@ def _is_grad(node: ast.expr) -> bool:
     return any(isinstance(one, ast.Attribute) and one.attr == "grad" for one in ast.walk(node))
 
 
-def _heart(node: ast.expr) -> str:
-    while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else ""
+def _is_own(node: ast.expr) -> bool:
+    """Whether a method is called on `self` or `super()`."""
+    if isinstance(node, ast.Call):
+        node = node.func
+        return isinstance(node, ast.Name) and node.id == "super"
+    return isinstance(node, ast.Name) and node.id == "self"
 
 
 def is_module(kind: Kind | None) -> bool:

@@ -18,6 +18,8 @@ from steadytrain.lint._code.walking import Walker
 
 LIGHTNING: Final = "LightningModule"
 MAX_TRACES: Final = 400
+_TRAINS: Final = ("backward", "manual_backward", "zero_grad", "step", "clip_grad_norm_", "minimize")
+"""A file with none of these words has no training loop."""
 
 
 class Code:
@@ -40,13 +42,16 @@ class Code:
     @cached_property
     def traces(self) -> list[Trace]:
         """What happens from every entry point: the module, and the functions nobody here calls."""
+        if not self.has(*_TRAINS):
+            return []
         visited: set[ast.AST] = set()
-        module = Walker(self.kinds, visited).trace(self.values.frame(self.index.root))
+        quiet: set[ast.AST] = set()
+        module = Walker(self.kinds, visited, quiet).trace(self.values.frame(self.index.root))
         found = [module]
         for function in self._entries():
             if function not in visited and len(found) < MAX_TRACES:
                 frame = self.values.frame(self.index.scopes[function])
-                found.append(Walker(self.kinds, visited).trace(frame, as_loop=True))
+                found.append(Walker(self.kinds, visited, quiet).trace(frame, as_loop=True))
         return [trace for trace in found if trace.events]
 
     def _entries(self) -> list[ast.AST]:

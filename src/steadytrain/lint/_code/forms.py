@@ -42,6 +42,18 @@ _MODULES: Final = {
 _SHAPE_METHODS: Final = {"view", "reshape", "squeeze", "unsqueeze", "float", "double", "half", "contiguous",
                          "to", "transpose", "permute", "flatten", "clone", "cuda", "cpu", "type_as",
                          "view_as", "reshape_as", "expand", "t", "type"}  # fmt: skip
+_SAME_SHAPE: Final = {
+    "float",
+    "double",
+    "half",
+    "contiguous",
+    "to",
+    "clone",
+    "cuda",
+    "cpu",
+    "type_as",
+    "type",
+}
 _SHAPE_FUNCTIONS: Final = {"torch.squeeze", "torch.unsqueeze", "torch.flatten", "torch.reshape",
                            "torch.transpose", "torch.permute"}  # fmt: skip
 _SHAPE_MODULES: Final = {"torch.nn.Flatten", "torch.nn.Unflatten", "torch.nn.Identity",
@@ -135,7 +147,7 @@ class Forms:
         if name in ("torch.log",) and call.args:
             return self._log(self.of(call.args[0], frame, depth + 1))
         if name in _SHAPE_FUNCTIONS and call.args:
-            return self.of(call.args[0], frame, depth + 1)
+            return _reshaped(self.of(call.args[0], frame, depth + 1))
         if name is None and isinstance(call.func, ast.Attribute):
             method = call.func.attr
             if method in _METHODS and self._is_tensor_method(call.func, frame):
@@ -143,7 +155,8 @@ class Forms:
             if method == "log" and not call.args:
                 return self._log(self.of(call.func.value, frame, depth + 1))
             if method in _SHAPE_METHODS and not self.kinds.is_a("module", call.func.value, frame):
-                return self.of(call.func.value, frame, depth + 1)
+                inner = self.of(call.func.value, frame, depth + 1)
+                return inner if method in _SAME_SHAPE else _reshaped(inner)
         return self._of_module(call, frame, depth) or self._agreed(
             self.kinds.returned(call, frame), depth
         )
@@ -229,10 +242,8 @@ class Forms:
         scope = index.scopes[function]
         return [
             Value(node.value, self.values.frame(scope))
-            for node in index.of(ast.Return)
-            if isinstance(node, ast.Return)
-            and node.value is not None
-            and index.scope[node] is scope
+            for node in index.returns.get(scope, ())
+            if node.value is not None
         ]
 
     def _returned(self, expr: ast.expr, frame: Frame, depth: int) -> list[Value]:
@@ -248,6 +259,11 @@ class Forms:
             ]
             return self._returns(forwards[0]) if forwards else []
         return self.kinds.returned(expr, frame)
+
+
+def _reshaped(form: Form | None) -> Form | None:
+    """The form with its width unknown: a reshape may put other units side by side."""
+    return None if form is None else Form(form.name, form.node)
 
 
 def _part(value: Value, index: int) -> Value | None:

@@ -31,6 +31,7 @@ class Index:
         self.imports: dict[str, str] = {}
         self.classes: dict[str, ClassInfo] = {}
         self.stars: list[str] = []
+        self.returns: dict[Scope, list[ast.Return]] = {}
         self.words: set[str] = set()
         """Every name and attribute of the file."""
         root = Scope(node=tree, parent=None)
@@ -60,6 +61,8 @@ class Index:
             self.words.add(node.attr)  # pyright: ignore[reportAttributeAccessIssue]
         elif isinstance(node, ast.Import | ast.ImportFrom):
             self._import(node)
+        elif isinstance(node, ast.Return):
+            self.returns.setdefault(scope, []).append(node)
         elif isinstance(node, ast.ClassDef):
             return self._class(node, scope)
         elif isinstance(node, FUNCTIONS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Final
 
 from steadytrain.lint._code.scopes import FUNCTIONS, ClassInfo, dotted
@@ -74,7 +75,11 @@ _BASE: Final = [(re.compile(pattern), name) for pattern, name in _BASES]
 
 def guess(name: str) -> Kind | None:
     """What an object is by its last name alone."""
-    last = name.rpartition(".")[2].split("[")[0]
+    return _guessed(name.rpartition(".")[2].partition("[")[0])
+
+
+@lru_cache(maxsize=4096)
+def _guessed(last: str) -> Kind | None:
     for kind, pattern in _GUESS:
         if pattern.fullmatch(last):
             return Kind(kind, guessed=True)
@@ -101,6 +106,16 @@ class Kinds:
         made = self._of(expr, frame, depth)
         self._known[expr, frame] = made
         return made
+
+    @cached_property
+    def owners(self) -> set[str]:
+        """Names that something says `name.optimizer` of: who gets one of these gets the optimizer."""
+        return {
+            node.value.id
+            for node in self.values.index.of(ast.Attribute)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+            if (kind := guess(node.attr)) is not None and kind.name in ("optimizer", "scaler")
+        } - set(self.values.index.imports)
 
     def is_a(self, name: str, expr: ast.expr, frame: Frame) -> bool:
         """Whether `expr` is of the kind `name`, by what made it or by its own name."""
@@ -205,13 +220,13 @@ class Kinds:
         if len(found) != 1 or found[0].how != "def" or not isinstance(found[0].node, FUNCTIONS):
             return []
         function = found[0].node
+        if frame.is_within(self.values.index.scopes[function]):
+            return []
         inner = self.values.called(function, call, frame, None)
         return [
             Value(node.value, inner)
-            for node in self.values.index.of(ast.Return)
-            if isinstance(node, ast.Return)
-            and node.value is not None
-            and self.values.index.scope[node] is inner.scope
+            for node in self.values.index.returns.get(inner.scope, ())
+            if node.value is not None
         ]
 
     def _of_call(self, call: ast.Call, frame: Frame, depth: int) -> Kind | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from steadytrain.lint._code.index import Index
@@ -104,6 +105,7 @@ def branch_of(parent: ast.AST, child: ast.AST) -> str:
     return ""
 
 
+@lru_cache(maxsize=2048)
 def literals(test: ast.expr, *, is_true: bool) -> Path:
     """What is known when `test` is true, or false."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):

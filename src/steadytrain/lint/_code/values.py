@@ -5,10 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from steadytrain.lint._code.index import Index
 from steadytrain.lint._code.places import Places, compatible, end_of, start_of
 from steadytrain.lint._code.scopes import Binding, ClassInfo, Function, Scope, dotted, parameters
+
+
+MAX_DEPTH: Final = 8
+"""Calls within calls that are followed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +24,18 @@ class Frame:
     args: dict[str, Value] = field(default_factory=dict[str, "Value"])
     outer: Frame | None = None
     """The frame of the function this one was defined in."""
+    caller: Frame | None = None
+
+    def is_within(self, scope: Scope) -> bool:
+        """Whether the call stands in a call of the same function, or too deep to be followed."""
+        frame: Frame | None = self
+        for _ in range(MAX_DEPTH):
+            if frame is None:
+                return False
+            if frame.scope is scope:
+                return True
+            frame = frame.caller
+        return True
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -70,9 +87,8 @@ class Values:
     ) -> Frame:
         """The frame of `function` as `call` calls it; the first such call is remembered."""
         scope = self.index.scopes[function]
-        frame = Frame(
-            scope, self._arguments(function, call, caller, owner), self._outer(scope, caller)
-        )
+        given = self._arguments(function, call, caller, owner)
+        frame = Frame(scope, given, self._outer(scope, caller), caller)
         if scope not in self._frames or not self._frames[scope].args:
             self._frames[scope] = frame
         return frame

@@ -39,12 +39,14 @@ class Walker:
     Args:
         kinds: what kind of object an expression is.
         visited: functions that were walked through; added to.
+        quiet: those of them in which nothing happens; added to.
     """
 
-    def __init__(self, kinds: Kinds, visited: set[ast.AST]) -> None:
+    def __init__(self, kinds: Kinds, visited: set[ast.AST], quiet: set[ast.AST]) -> None:
         self.kinds = kinds
         self.values = kinds.values
         self.visited = visited
+        self.quiet = quiet
         self.calls = Calls(kinds)
         self.events: list[Event] = []
         self.loops: list[Loop] = []
@@ -206,8 +208,14 @@ class Walker:
     ) -> None:
         if setting.depth > MAX_CALLS or any(one is function for one in self._active):
             return
+        handed = any(self.calls.function(one, setting.frame) for one in call.args)
+        if function in self.quiet and not handed:
+            return
         frame = self.values.called(function, call, setting.frame, owner)
+        before = len(self.events)
         self._function(function, replace(setting, frame=frame, depth=setting.depth + 1))
+        if len(self.events) == before and not handed:
+            self.quiet.add(function)
 
     def _add(self, kind: str, node: ast.AST, setting: Setting, like: Event | None = None) -> None:
         self.events.append(
