@@ -18,7 +18,11 @@ OPTIMIZERS = {
 
 def make_model():
     return nn.Sequential(
-        nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(inplace=True), nn.Dropout(0.2), nn.Linear(16, 1)
+        nn.Linear(4, 16),
+        nn.BatchNorm1d(16),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.2),
+        nn.Linear(16, 1),
     )
 
 
@@ -44,7 +48,9 @@ class Loop:
         torch.manual_seed(seed)
         self.model = make_model() if model is None else model()
         self.optimizer = OPTIMIZERS[optimizer](self.model.parameters())
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda t: 1 / (1 + 0.1 * t))
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda t: 1 / (1 + 0.1 * t)
+        )
         average = get_ema_multi_avg_fn(0.9)
         self.ema = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
         torch.manual_seed(seed + 1)

@@ -167,12 +167,18 @@ def test_a_mask_of_minus_infinity_is_no_damage():
 def test_an_exception_in_the_block_leaves_the_state_as_before(error):
     loop = Loop().attach().guarded(make_batches())
     before = loop.state()
-    with pytest.raises(type(error)) as caught, loop.guard.step() as step:
-        step.backward(loss_of(loop.model, make_batches()[0]))
-        raise error
+
+    def block():
+        with loop.guard.step() as step:
+            step.backward(loss_of(loop.model, make_batches()[0]))
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        block()
     assert caught.value is error
     assert [entry.name for entry in caught.traceback] == [
-        "test_an_exception_in_the_block_leaves_the_state_as_before"
+        "test_an_exception_in_the_block_leaves_the_state_as_before",
+        "block",
     ]
     assert_same(before, loop.state())
     assert all(p.grad is None for p in loop.model.parameters())
@@ -183,9 +189,14 @@ def test_gradients_from_before_the_block_take_part_and_come_back_after_an_except
     batch, other = make_batches(2)
     loss_of(loop.model, batch).backward()
     grads = [p.grad.clone() for p in loop.model.parameters()]
-    with pytest.raises(ZeroDivisionError), loop.guard.step() as step:
-        step.backward(loss_of(loop.model, other))
-        raise ZeroDivisionError
+
+    def block():
+        with loop.guard.step() as step:
+            step.backward(loss_of(loop.model, other))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        block()
     assert all(torch.equal(p.grad, g) for p, g in zip(loop.model.parameters(), grads, strict=True))
 
 

@@ -72,7 +72,10 @@ class Engine:
         self._full: Snapshot | None = None
         self._gradients: Gradients | None = None
         self._said_stop = False
-        recovery.snapshot()
+
+    def start(self) -> None:
+        """The state as it is now can be gone back to, if it is whole."""
+        self._recovery.snapshot()
 
     def follow(self, stream: Stream, sources: RandomSources) -> None:
         """The batches come from `stream` from now on, and a new pass begins here."""

@@ -62,7 +62,7 @@ class Judge:
         self._detector = detector
         self._max_norm = max_norm
         self._device = device_of(parts.models)
-        self._buffers = Buffers(parts.models)
+        self._buffers = Buffers(parts.models, parts.average_modules())
 
     def judge(
         self, attempt: Attempt, *, due: bool, undo: Callable[[], None] | None

@@ -48,31 +48,38 @@ class Buffers:
     A mask of minus infinity is a constant of many models; it is no damage.
 
     Args:
-        models: whose buffers.
+        models: whose buffers are followed.
+        averages: whose buffers are known, but not part of the norm.
     """
 
-    def __init__(self, models: Sequence[nn.Module]) -> None:
+    def __init__(self, models: Sequence[nn.Module], averages: Sequence[nn.Module] = ()) -> None:
         self._models = models
+        self._averages = averages
         self._known: dict[str, bool] = {}
-        self.norm()
+        for _ in self.named():
+            pass
 
     @torch.no_grad()
     def norm(self) -> Tensor | None:
-        """The L2 norm of all of them together; None where there is none."""
-        followed = [one for _, one in self.named() if one.numel()]
+        """The L2 norm of the models' buffers together; None where there is none."""
+        followed = [one for _, one in self._of("", self._models) if one.numel()]
         return total_norm(followed) if followed else None
 
     def named(self) -> Iterator[tuple[str, Tensor]]:
         """The numbers of every buffer that is followed, by its name."""
-        for place, model in enumerate(self._models):
-            for name, buffer in model.named_buffers():
+        yield from self._of("", self._models)
+        yield from self._of("average of ", self._averages)
+
+    def _of(self, what: str, modules: Sequence[nn.Module]) -> Iterator[tuple[str, Tensor]]:
+        for place, module in enumerate(modules):
+            for name, buffer in module.named_buffers():
                 if (numbers := _numbers(buffer)) is None:
                     continue
-                key = f"{place}.{name}"
+                key = f"{what}{place}.{name}"
                 if key not in self._known:
                     self._known[key] = not _has_infinity(numbers)
                 if self._known[key]:
-                    yield name, numbers
+                    yield f"{what}{name}", numbers
 
 
 @torch.no_grad()
@@ -125,6 +132,10 @@ def _state(parts: Parts, buffers: Buffers, moments: bool) -> Iterator[tuple[str,
         if (numbers := _numbers(parameter)) is not None:
             yield names.get(id(parameter), "a parameter"), numbers
     yield from buffers.named()
+    for average in parts.average_modules():
+        for name, parameter in average.named_parameters():
+            if (numbers := _numbers(parameter)) is not None:
+                yield f"average of {name}", numbers
     for optimizer in parts.optimizers if moments else ():
         for parameter, state in getattr(optimizer, "state", {}).items():
             owner = names.get(id(parameter), "state") if isinstance(parameter, Tensor) else "state"

@@ -41,6 +41,10 @@ class Parts:
             found["scaler"] = self.scaler
         return found | {f"others[{name!r}]": part for name, part in self.others.items()}
 
+    def average_modules(self) -> list[nn.Module]:
+        """The averages that are modules themselves."""
+        return [one for one in self.averages if isinstance(one, nn.Module)]
+
     def parameters(self) -> list[Tensor]:
         """Every parameter of the models and the optimizers, once."""
         found = {id(p): p for model in self.models for p in model.parameters()}

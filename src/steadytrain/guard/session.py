@@ -167,13 +167,14 @@ class Guard:
             raise UsageError(f"{msg}. Pass them as guard.attach(model, optimizer).")
         committer = Committer(parts, clip, watch)
         directory = run_dir if run_dir is not None else getattr(watch, "run_dir", None)
-        self.open(
+        engine = self.open(
             parts,
             clip=clip,
             run_dir=None if directory is None else Path(directory),
             tell=None if watch is None else watch.add_event,
             row=None if watch is None else lambda: int(watch.step),
         )
+        engine.start()
         self._committer = committer
         return self
 
@@ -245,7 +246,7 @@ class Guard:
         sources = _sources(engine.parts, loader)
         stream = Stream(loader, sources, resumable=False, keep=True)
         engine.follow(stream, sources)
-        for batch in stream.one_pass():
+        for batch in stream.one_pass() if not self.stopped else ():
             engine.data.limit(batch)
             yield batch
             if self.stopped:

@@ -10,12 +10,14 @@ drawn again when the step is left out.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from steadytrain.core.action import Event
 from steadytrain.core.program import Program
 from steadytrain.guard import Guard
 from steadytrain.guard._engine import Engine
@@ -126,18 +128,27 @@ class _Seen:
         return batch
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOfGuard:
+    """Where the guard leaves what it has to say."""
+
+    run_dir: Path | None
+    tell: Callable[[Event], None]
+    row: Callable[[], int]
+    """The row of the history an event belongs to."""
+
+
 def open_engine(
-    guard: Guard, program: Program, stream: Stream, sources: RandomSources, run: Any, row: Any
+    guard: Guard, program: Program, stream: Stream, sources: RandomSources, run: RunOfGuard
 ) -> Engine:
     """The guard's transactions of a program, with everything in `extra` restored by a rollback.
 
     Args:
         guard: to attach.
         program: whose steps are guarded.
-        stream: its data.
+        stream: its data, which holds what it has handed out.
         sources: the random sources a step draws from.
-        run: `run_dir` and `tell` of the run.
-        row: the row of the history an event belongs to.
+        run: told of every event.
     """
     extra = list(program.extra.values())
     others = [one for one in extra if isinstance(one, torch.optim.Optimizer)]
@@ -148,14 +159,13 @@ def open_engine(
         scaler=program.scaler,
         others={"extra": program.extra} if program.extra else {},
     )
-    directory: Path | None = run.run_dir
     engine = guard.open(
         parts,
         clip=program.clip if program.step_fn is None else None,
-        run_dir=directory,
+        run_dir=run.run_dir,
         sources=sources,
         tell=run.tell,
-        row=row,
+        row=run.row,
         step=program.step,
     )
     engine.follow(stream, sources)

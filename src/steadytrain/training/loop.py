@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +15,16 @@ from steadytrain.core.action import Event, EventKind
 from steadytrain.core.errors import ProgramError
 from steadytrain.core.finding import Evidence
 from steadytrain.core.program import Program
+from steadytrain.guard import Guard
 from steadytrain.snapshots.checkpoints import Checkpoints
 from steadytrain.snapshots.memory import HostMemory
 from steadytrain.snapshots.rng import RandomSources
 from steadytrain.snapshots.snapshot import capture
 from steadytrain.snapshots.stream import Stream
+from steadytrain.training.guarded import GuardedStep, RunOfGuard, open_engine
 from steadytrain.training.interrupt import CtrlC
 from steadytrain.training.progress import Display
-from steadytrain.training.record import Record
+from steadytrain.training.record import BareRecord, Record
 from steadytrain.training.snapshot import saved_parts
 from steadytrain.training.stepping import make_step
 
@@ -48,6 +50,7 @@ class Loop:
         microbatches: the data, standing where the program stands.
         sources: the random sources to save, and to protect from the validation.
         display: what a person sees.
+        guard: judges every step, if there is one.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Loop:
         microbatches: Stream,
         sources: RandomSources,
         display: Display,
+        guard: Guard | None = None,
     ) -> None:
         self.events: list[Event] = []
         self.metrics: dict[str, float] = {}
@@ -67,10 +71,12 @@ class Loop:
         self._record = record
         self._rhythm = rhythm
         self._first_row = first_row
+        self._run_dir = run_dir
         self._checkpoints = None if run_dir is None else Checkpoints(run_dir)
         self._microbatches = microbatches
         self._sources = sources
         self._display = display
+        self._guard = guard
         self._loss: torch.Tensor | None = None
         self._validated_at = self._saved_at = program.step
         self._can_save = True
@@ -104,25 +110,57 @@ class Loop:
 
     def _run(self, ctrl_c: CtrlC) -> bool:
         program, rhythm = self._program, self._rhythm
-        do_step = make_step(program, self._record, device_of(program))
-        while program.step < rhythm.steps and not ctrl_c.requested:
-            finished = program.step
-            self._loss = do_step(self._microbatches)
-            program.step = finished + 1
-            self._record.log(loss=self._loss)
-            if _is_due(program.step, rhythm.validate_every):
-                self._validate()
-            if _is_due(program.step, rhythm.checkpoint_every):
-                self._save()
-            self._display.update(program, self._record.history)
+        with self._steps() as do_step:
+            while program.step < rhythm.steps and not (ctrl_c.requested or self._was_stopped):
+                finished = program.step
+                loss = do_step(self._microbatches)
+                if loss is None:  # the guard left the step out, or went back
+                    self._go_back(finished)
+                    continue
+                self._loss = loss
+                program.step = finished + 1
+                self._record.log(loss=loss)
+                if _is_due(program.step, rhythm.validate_every):
+                    self._validate()
+                if _is_due(program.step, rhythm.checkpoint_every):
+                    self._save()
+                self._display.update(program, self._record.history)
         stopped = program.step < rhythm.steps
-        if stopped:
+        if stopped and not self._was_stopped:
             self.add_event("stop", f"stopped by Ctrl-C after {program.step} steps")
         elif self._validated_at < program.step:
             self._validate()
         if rhythm.checkpoint_every is not None and self._saved_at < program.step:
             self._save()
         return stopped
+
+    @contextmanager
+    def _steps(self) -> Iterator[Callable[[Stream], torch.Tensor | None]]:
+        """What takes a step: the program's own, or one that the guard judges."""
+        program, device = self._program, device_of(self._program)
+        if self._guard is None:
+            yield make_step(program, self._record, device)
+            return
+        run = RunOfGuard(run_dir=self._run_dir, tell=self._tell, row=self._next_row)
+        engine = open_engine(self._guard, program, self._microbatches, self._sources, run)
+        step = GuardedStep(program, self._record, device, engine)
+        try:
+            yield step
+        finally:
+            step.close()
+            self._guard.detach()
+
+    @property
+    def _was_stopped(self) -> bool:
+        return self._guard is not None and bool(self._guard.stopped)
+
+    def _go_back(self, finished: int) -> None:
+        """What counts steps goes on from the program's, which are fewer after a rollback."""
+        step = self._program.step
+        self._validated_at = min(self._validated_at, step)
+        self._saved_at = min(self._saved_at, step)
+        if isinstance(self._record, BareRecord):
+            self._record.go_back(finished - step)
 
     def _is_a_stop(self, error: BaseException, ctrl_c: CtrlC) -> bool:
         """Whether a person's Ctrl-C ended the run, and it was the first."""
@@ -147,7 +185,8 @@ class Loop:
         """The step is on disk to be resumed; a disk that refuses costs a warning, not the run."""
         if self._checkpoints is None:
             return
-        parts = saved_parts(self._program, self._microbatches, self._sources)
+        others = {} if self._guard is None else {"guard": self._guard}
+        parts = saved_parts(self._program, self._microbatches, self._sources, **others)
         snapshot = capture(parts, step=self._program.step, memory=self._memory)
         try:
             self._checkpoints.save(snapshot, {"row": self._next_row()})
@@ -164,6 +203,14 @@ class Loop:
         self, kind: EventKind, reason: str, evidence: dict[str, Evidence] | None = None
     ) -> None:
         event = Event(step=self._next_row(), kind=kind, reason=reason, evidence=evidence or {})
+        self._keep(event)
+
+    def _tell(self, event: Event) -> None:
+        """What the guard did is part of the run, and said to whoever is looking."""
+        self._keep(event)
+        self._display.say(event.reason)
+
+    def _keep(self, event: Event) -> None:
         self.events.append(event)
         self._record.add_event(event)
 

@@ -86,6 +86,10 @@ class BareRecord:
         if len(self._losses) >= self._flush_every:
             self.flush()
 
+    def go_back(self, num_steps: int) -> None:
+        """The program's finished steps are fewer; rows go on being counted."""
+        self._offset += num_steps
+
     def add_event(self, event: Event) -> None:
         """The loop keeps the events itself; there is no run directory to write them to."""
 

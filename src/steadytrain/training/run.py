@@ -25,7 +25,7 @@ class Run:
     program: Program
     """The trained program: the one that was given."""
     interrupted: bool = False
-    """Whether Ctrl-C ended it before the steps asked for."""
+    """Whether Ctrl-C or the guard ended it before the steps asked for; the last event says which."""
     _findings: list[Finding] = field(default_factory=list[Finding], repr=False)
 
     def findings(self) -> list[Finding]:

@@ -11,6 +11,7 @@ import torch
 
 from steadytrain.core.program import Program
 from steadytrain.core.rule import Rule
+from steadytrain.guard import Guard
 from steadytrain.snapshots.checkpoints import Checkpoints, Loaded
 from steadytrain.snapshots.rng import RandomSources
 from steadytrain.snapshots.snapshot import capture
@@ -31,6 +32,7 @@ def train(
     program: Program,
     steps: int,
     *,
+    guard: Guard | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     watch: bool = True,
     checkpoint_every: int | None = None,
@@ -54,9 +56,17 @@ def train(
     `interrupted=True`. A second one raises `KeyboardInterrupt` at once. Whatever ends the run,
     its directory is closed and readable.
 
+    With a `guard` every step is judged before it is taken: a bad one leaves no trace, and is no
+    row of the history but an event. Weights that are at fault are gone back on; the rows count on,
+    while `program.step` goes back too. With a `step_fn` the guard copies weights and moments
+    before every step, because the user's code changes them before they can be judged: about as
+    much time as the optimizer's own step. When nothing helps the run ends with
+    `interrupted=True`, whole weights and the evidence in `run_dir`.
+
     Args:
         program: trained in place.
         steps: finished steps wanted in all; a resumed program does what is missing.
+        guard: makes every step a transaction; nothing is left out if None.
         run_dir: where the run is written; nothing is written if None.
         watch: False measures the loss only, and writes checkpoints only.
         checkpoint_every: steps between checkpoints; the last step is saved too. Two are kept.
@@ -71,7 +81,8 @@ def train(
         name: the run's name in reports.
 
     Raises:
-        UsageError: an option cannot mean what was given, or `run_dir` holds a run.
+        UsageError: an option cannot mean what was given, `run_dir` holds a run, or the guard is
+            attached to another loop.
         ProgramError: no data, a loss that is no scalar, state that cannot be saved.
         StoreError: every checkpoint is damaged.
     """
@@ -80,10 +91,11 @@ def train(
     check_request(program, rhythm, directory, resume=resume)
     provide_scaler(program, device_of(program))
     sources = RandomSources.of(program.model, program.batches)
-    microbatches = Stream(program.batches, sources, resumable=checkpoint_every is not None)
+    resumable, others = checkpoint_every is not None, {} if guard is None else {"guard": guard}
+    microbatches = Stream(program.batches, sources, resumable=resumable, keep=guard is not None)
     loaded = Checkpoints(directory).load_newest() if directory and resume else None
     changed: list[str] = []
-    parts = saved_parts(program, microbatches, sources)
+    parts = saved_parts(program, microbatches, sources, **others)
     if loaded:
         changed = take_up(program, loaded.snapshot, parts)
     elif checkpoint_every is not None:
@@ -94,7 +106,7 @@ def train(
         record = open_watch(program, directory, row, rules=rules, every=every, name=name)
     used = getattr(record, "run_dir", None) or directory
     display = make_display(progress, program.step, steps)
-    loop = Loop(program, record, rhythm, row, used, microbatches, sources, display)
+    loop = Loop(program, record, rhythm, row, used, microbatches, sources, display, guard)
     try:
         if resume:
             announce(loop, loaded, changed, directory)
