@@ -32,6 +32,10 @@ MOST: Final = 130
 SECONDS: Final = 4.0
 """Time after which no further step is begun."""
 
+QUICK_FEWEST: Final = 3
+QUICK_SECONDS: Final = 1.0
+"""The same for a quick look."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModeSeen:
@@ -82,7 +86,7 @@ def steps_of(scene: Scene) -> Steps:
         before = _fingerprints(trial.model)
         traffic = Traffic(trial.model.named_parameters())
         with traffic(), _modes_noted(trial, steps, traffic):
-            _run(trial, traffic, steps)
+            _run(trial, traffic, steps, quick=scene.quick)
         after = _fingerprints(trial.model)
     steps.moved = {name: before.get(name) != mark for name, mark in after.items()}
     steps.paths, steps.updates = tuple(traffic.paths.values()), traffic.updates
@@ -91,11 +95,11 @@ def steps_of(scene: Scene) -> Steps:
     return steps
 
 
-def _run(trial: Trial, traffic: Traffic, steps: Steps) -> None:
+def _run(trial: Trial, traffic: Traffic, steps: Steps, *, quick: bool) -> None:
     begin, start = time.perf_counter(), trial.program.step
     for call, batch in enumerate(trial.batches(MOST)):
         took = time.perf_counter() - begin
-        if _is_enough(call, took, steps, traffic):
+        if _is_enough(call, took, steps, traffic, quick=quick):
             return
         traffic.begin(call, _scale_of(trial))
         steps.root_training.append(bool(trial.model.training))
@@ -118,10 +122,10 @@ def _scale_of(trial: Trial) -> float:
     return max([trial.loss_scale, *own])
 
 
-def _is_enough(call: int, took: float, steps: Steps, traffic: Traffic) -> bool:
-    if call < FEWEST:
+def _is_enough(call: int, took: float, steps: Steps, traffic: Traffic, *, quick: bool) -> bool:
+    if call < (QUICK_FEWEST if quick else FEWEST):
         return False
-    if took > SECONDS:
+    if took > (QUICK_SECONDS if quick else SECONDS):
         return True
     # a window that spans the pass is only known not to end when the pass has
     waits = not traffic.updates and steps.epoch is not None and call <= steps.epoch

@@ -33,9 +33,13 @@ def squared_error(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def explained(model: nn.Module, batch: Batch) -> float:
-    """The share of the target's variance that is explained."""
+    """The share of the target's variance that is explained, in evaluation mode, mode restored."""
+    was_training = model.training
+    model.eval()
     with torch.no_grad():
-        return 1.0 - float(squared_error(model, batch) / batch[1].var())
+        share = 1.0 - float(squared_error(model, batch) / batch[1].var())
+    model.train(was_training)
+    return share
 
 
 def _build(case: Case) -> Parts:

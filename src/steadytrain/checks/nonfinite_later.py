@@ -1,0 +1,86 @@
+"""A later batch makes the forward pass overflow or divide by zero.
+
+## What it does
+Runs forward over up to 64 batches on a copy and finds the first module whose output is not finite
+while its inputs are; notes the largest float16 value on the way.
+
+## Why it matters
+One such batch ends the run: its NaN reaches batch norm's running statistics even where the step is
+skipped, and all weights where it is not.
+
+## Passes when
+Every output and loss is finite.
+
+## Fails when
+A module turns finite inputs into NaN or infinity, in any of the batches.
+
+## What to do
+Where float16 is computed with: take squares, norms and sums in float32. Elsewhere: look for a
+logarithm, root, division or exponential in the module that is named.
+
+## Source
+Micikevicius et al. 2018, section 3.3: what accumulates in float16 overflows at 65,504.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from steadytrain.checks._naming import number
+from steadytrain.checks._scene import Scene
+from steadytrain.checks._sweep import Sweep, sweep_of
+from steadytrain.core.answer import Answer
+from steadytrain.core.check import check, failed, finding, passed
+from steadytrain.core.finding import Severity
+
+_OPERATIONS = ("div-by-zero", "log-of-zero", "exp-overflow", "sqrt-zero-grad")
+_BY_KIND = {
+    "half": ("fp16-overflow",),
+    "exp": ("exp-overflow",),
+    "log": ("log-of-zero",),
+    "div": ("div-by-zero",),
+    "sqrt": ("sqrt-zero-grad", "div-by-zero"),
+    "product": ("exp-overflow",),
+}
+
+
+@check(code="PRE251", causes=("fp16-overflow", *_OPERATIONS), stage="precision")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonfiniteLater:
+    """Options of the check."""
+
+    def judge(self, scene: Scene, /) -> Answer:
+        sweep = scene.once(sweep_of)
+        bad = [place for place, loss in enumerate(sweep.losses) if not math.isfinite(loss)]
+        half = f", float16 up to {number(sweep.largest_half)}" if sweep.halves else ""
+        if sweep.broken is None and not bad:
+            return passed(self, f"{sweep.num_batches} batches are finite{half}", 0)
+        place, path = sweep.broken or (bad[0], "")
+        seen = f"batch {place + 1} is not finite{half}"
+        return failed(
+            self,
+            seen,
+            place,
+            findings=[
+                finding(
+                    self,
+                    f"In batch {place + 1} {path or 'the loss'} turns finite inputs into NaN or "
+                    f"infinity{half}. Compute norms and sums in float32, and guard logarithms, roots "
+                    "and divisions there.",
+                    severity=Severity.CRITICAL,
+                    site=path or None,
+                    causes=_causes(sweep, place),
+                    evidence={"batch": place, "largest_float16": sweep.largest_half},
+                )
+            ],
+        )
+
+
+def _causes(sweep: Sweep, place: int) -> tuple[str, ...]:
+    """Of the operation that broke first in that batch, and then the others."""
+    if any(one.batch == place for one in sweep.empty):
+        return ("fully-masked-row",)
+    batch, kind = sweep.operation or (-1, "")
+    first = _BY_KIND.get(kind, ()) if batch == place else ()
+    return (*first, *(one for one in _OPERATIONS if one not in first))

@@ -1,0 +1,162 @@
+"""The learning rate is far outside the range in which the network learns.
+
+## What it does
+Raises the rate of a copy over eight decades within sixty steps and finds where the loss falls and
+where it diverges. A rate that lies suspiciously is tried: forty steps at it, and forty at a
+hundredth, or at the suggested one.
+
+## Why it matters
+A hundred times too high throws the weights about; a thousand times too low learns nothing within
+the patience of anybody.
+
+## Passes when
+The rate lies between a thousandth of the one suggested and the edge, or does as well as the other
+in the trial.
+
+## Fails when
+Too high: it lies above a tenth of the rate at which the loss diverges, or eight times the suggested
+one; the loss is blown up on the way or ends above its start; and a hundredth of the rate, at which
+it falls, ends clearly lower after forty steps. Too low: it is a
+thousandth of the suggested one or less, and in forty steps the loss falls by less than a fiftieth
+of what it falls at that.
+
+## What to do
+Start from the suggested rate, with a warmup; `lr_range_test(program)` prints the whole table.
+
+## Source
+Smith 2017 (Cyclical learning rates), section 3.3.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import median
+
+from steadytrain.checks._naming import number
+from steadytrain.checks._scene import Scene
+from steadytrain.core.answer import Answer
+from steadytrain.core.check import Unseen, check, failed, finding, not_applicable, passed
+from steadytrain.optim._rate_sweep import RateSweep
+from steadytrain.optim.range_test import has_diverged, suggestion
+
+_STEPS = 60
+_LOWEST, _HIGHEST = 1e-7, 10.0
+_TRIAL = 40
+
+
+@check(code="OPT259", causes=("lr-too-high", "lr-too-low"), stage="optimizer", slow=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateFarOff:
+    """Options of the check."""
+
+    near_edge: float = 0.1
+    """Share of the diverging rate from which on a rate is tried."""
+    far_above: float = 8.0
+    """Factor over the suggested rate from which on a rate is tried."""
+    far_below: float = 1e-3
+    """Factor over the suggested rate down to which it is not."""
+
+    def judge(self, scene: Scene, /) -> Answer:
+        if scene.has_own_step:
+            return not_applicable(self, "a step_fn sets rates of its own")
+        rate = max(
+            float(g.get("initial_lr", g["lr"])) for g in scene.program.optimizer.param_groups
+        )
+        suggested, edge = _range(scene)
+        seen = f"rate {number(rate)}, suggested {_shown(suggested)}, diverging at {_shown(edge)}"
+        high = edge is not None and rate > self.near_edge * edge
+        high = high or (suggested is not None and rate > self.far_above * suggested)
+        if high and _throws_about(scene, rate):
+            return self._too_high(scene, seen, rate, suggested)
+        if suggested is not None and rate < self.far_below * suggested:
+            fall, could = _fall(scene, rate), _fall(scene, suggested)
+            if could > 0 and fall < could / 50:
+                return self._too_low(seen, rate, suggested)
+        return passed(self, seen, rate)
+
+    def _too_high(self, scene: Scene, seen: str, rate: float, suggested: float | None) -> Answer:
+        warmup = () if scene.program.scheduler is not None else ("missing-warmup",)
+        message = (
+            f"At a rate of {number(rate)} the loss is blown up and ends higher after {_TRIAL} steps "
+            f"than at {number(rate / 100)}, where it falls. Begin with {_shown(suggested or rate / 100)} and a warmup."
+        )
+        return self._failed(seen, message, rate, suggested, ("lr-too-high", *warmup))
+
+    def _too_low(self, seen: str, rate: float, suggested: float) -> Answer:
+        message = (
+            f"At a rate of {number(rate)} the loss stands still, at {number(suggested)} it falls. "
+            "Multiply the rate by ten until it does."
+        )
+        return self._failed(seen, message, rate, suggested, ("lr-too-low",))
+
+    def _failed(
+        self, seen: str, message: str, rate: float, suggested: float | None, causes: tuple[str, ...]
+    ) -> Answer:
+        evidence = {"rate": rate, "suggested": _shown(suggested)}
+        found = finding(self, message, causes=causes, evidence=evidence)
+        return failed(self, seen, rate, findings=[found])
+
+
+def _shown(rate: float | None) -> str:
+    return "nowhere" if rate is None else number(rate)
+
+
+def _range(scene: Scene) -> tuple[float | None, float | None]:
+    """The suggested rate and the one at which the loss diverges; None where there is none."""
+    growth = (_HIGHEST / _LOWEST) ** (1 / (_STEPS - 1))
+    rates = [_LOWEST * growth**step for step in range(_STEPS)]
+    losses = _losses(scene, rates, until_diverged=True)
+    edge = rates[len(losses) - 1] if has_diverged(losses, _STEPS) else None
+    return suggestion(rates, losses, _STEPS), edge
+
+
+def _losses(scene: Scene, rates: list[float], *, until_diverged: bool = False) -> list[float]:
+    losses: list[float] = []
+    with scene.trial() as trial:
+        trial.program.batches = list(trial.batches(8))
+        try:
+            sweep = RateSweep(trial.program)
+            for rate in rates:
+                losses.append(sweep.step(rate))
+                if until_diverged and has_diverged(losses, len(rates)):
+                    break
+                if not math.isfinite(losses[-1]):
+                    break
+        except Exception as error:  # the user's loss may raise anything
+            raise Unseen(f"a step raised {type(error).__name__}: {error}") from error
+    return losses
+
+
+def _throws_about(scene: Scene, rate: float) -> bool:
+    """Whether the program's own steps do harm, and those at a hundredth of the rate do well."""
+    own = _own_losses(scene)
+    slow = _losses(scene, [rate / 100] * _TRIAL)
+    start, ends = median(slow[:5]), median(slow[-10:])
+    if not (len(slow) == _TRIAL and ends < start):
+        return False
+    if not all(map(math.isfinite, own)):
+        return True
+    spread, last = max(slow[:10]) - min(slow[:10]), median(own[-10:])
+    blown_up = max(own) > start + 0.5 * abs(start) + 3 * spread
+    return last > ends + 0.25 * (start - ends) and (blown_up or last > start + 0.5 * spread)
+
+
+def _own_losses(scene: Scene) -> list[float]:
+    """Losses of the program's own steps, with its schedule and clip."""
+    losses: list[float] = []
+    with scene.trial() as trial:
+        for batch in trial.batches(_TRIAL):
+            try:
+                losses.append(trial.step(batch))
+            except Exception as error:  # the user's loss may raise anything
+                raise Unseen(f"a step raised {type(error).__name__}: {error}") from error
+            if not math.isfinite(losses[-1]):
+                break
+    return losses
+
+
+def _fall(scene: Scene, rate: float) -> float:
+    """How far the loss falls in the trial."""
+    losses = _losses(scene, [rate] * _TRIAL)
+    return median(losses[:10]) - median(losses[-10:]) if len(losses) == _TRIAL else 0.0

@@ -1,0 +1,84 @@
+"""Indices of a vocabulary are fed to a layer as if they were quantities.
+
+## What it does
+Compares the whole-number tensors of the first batch with what the first layer with weights is
+given.
+
+## Why it matters
+As a magnitude token 4000 is twice token 2000, which means nothing, and both are far from unit scale.
+
+## Passes when
+No whole-number tensor enters a linear, convolutional or recurrent layer with its values.
+
+## Fails when
+One does: integers from zero on, with twenty or more different values. Bytes are pixels and count as
+unscaled features instead.
+
+## What to do
+`nn.Embedding(vocabulary, width)` in front of the layer, or one-hot vectors where there are few.
+
+## Source
+Bengio et al. 2003 (A neural probabilistic language model): words enter by a table of vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from steadytrain.checks._data import data_of
+from steadytrain.checks._entrance import Entrance, entrance_of
+from steadytrain.checks._scene import Scene
+from steadytrain.core.answer import Answer
+from steadytrain.core.check import check, failed, finding, passed
+
+_WHOLE = (torch.int16, torch.int32, torch.int64)
+
+
+@check(code="DAT252", causes=("token-ids-as-numbers",), stage="data")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenIdsAsNumbers:
+    """Options of the check."""
+
+    min_values: int = 20
+    """Different values from which on integers are taken for indices."""
+
+    def judge(self, scene: Scene, /) -> Answer:
+        entrance, data = scene.once(entrance_of), scene.once(data_of)
+        wrong = [
+            leaf for leaf in data.batches[0] if self._are_ids(leaf) and _enters(leaf, entrance)
+        ]
+        if not wrong:
+            return passed(self, f"no index enters {entrance.path or 'the model'} as a number", 0)
+        largest = int(wrong[0].max())
+        return failed(
+            self,
+            f"integers up to {largest} enter {entrance.path or 'the model'}",
+            largest,
+            findings=[
+                finding(
+                    self,
+                    f"Integers up to {largest} enter {entrance.path or 'the model'} as quantities, "
+                    "and look like indices of a vocabulary. Put nn.Embedding in front of it.",
+                    site=entrance.path or None,
+                    evidence={"largest": largest, "shape": tuple(wrong[0].shape)},
+                )
+            ],
+        )
+
+    def _are_ids(self, leaf: Tensor) -> bool:
+        if leaf.dtype not in _WHOLE or leaf.numel() < self.min_values or int(leaf.min()) < 0:
+            return False
+        return len(leaf.unique()) >= self.min_values
+
+
+def _enters(leaf: Tensor, entrance: Entrance) -> bool:
+    """Whether what the layer was given are these numbers."""
+    given, values = entrance.given, leaf.double()
+    size = 1
+    for length in given.shape:
+        size *= length
+    same_mean = abs(given.mean - float(values.mean())) < 1e-3 * max(1.0, float(values.abs().mean()))
+    return size == leaf.numel() and given.max_abs == float(values.abs().max()) and same_mean
