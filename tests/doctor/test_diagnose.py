@@ -56,7 +56,7 @@ def test_the_fix_trains_and_leaves_the_program_as_it_was(
     before = digest_of(faulty)
     fixed = diagnosis.apply_fix(faulty)
     run = st.train(fixed, steps=STEPS, progress=False)
-    assert run.metrics["loss"] < 0.3
+    assert run.metrics["loss"] < 0.5
     assert digest_of(faulty) == before
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_programs import closed_over, cross_entropy, program
+from small_programs import batches, closed_over, cross_entropy, program
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -155,3 +155,42 @@ def test_recording_puts_the_data_s_own_counter_and_generators_back() -> None:
     assert [float(batch[2]) for batch in tape.recorded] == [1.0, 2.0, 3.0]
     assert data.epoch == 0
     assert torch.equal(next(iter(data)), tape.recorded[0])
+
+
+SCRIPT = """
+import torch
+from torch.nn import functional as F
+from steadytrain.core.program import Program
+model = torch.nn.Linear(6, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+losses = []
+count = 0
+
+def loss_of(batch):
+    return F.cross_entropy(model(batch[0]), batch[1])
+
+def step(program, batch):
+    global count
+    count += 1
+    optimizer.zero_grad()
+    loss = loss_of(batch)
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+    return loss.detach()
+"""
+
+
+def test_a_script_whose_step_finds_everything_by_global_names_stays_as_it_is() -> None:
+    scope: dict[str, Any] = {"__name__": "a_script"}
+    exec(compile(SCRIPT, "a_script.py", "exec"), scope)
+    original = Program(
+        model=scope["model"], optimizer=scope["optimizer"], batches=batches(), step_fn=scope["step"]
+    )
+    before = digest_of(original)
+    twin = run_a_twin(original)
+    assert digest_of(original) == before != digest_of(twin)
+    assert (scope["losses"], scope["count"]) == ([], 0)
+    assert scope["step"] is original.step_fn
+    assert twin.step_fn is not None
+    assert len(twin.step_fn.__globals__["losses"]) == 5

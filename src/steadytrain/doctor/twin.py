@@ -1,10 +1,10 @@
 """A copy of a program that shares nothing with it that training could change.
 
 `Program.copy` shares the functions. People's functions close over their model, their optimizer or
-a counter, and a copy that called them would train the original. Here every function that closes
-over something is made anew on copies of what it closes over, in one piece with the rest.
+a counter, or find them by a global name, and a copy that called them would train the original.
+Here every such function is made anew on copies of what it reaches, in one piece with the rest.
 
-Out of reach are objects that a function finds by a global name; they are shared.
+Out of reach is what a method of a person's own class finds by a global name; it is shared.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import functools
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
@@ -20,10 +20,14 @@ import torch
 
 from steadytrain.core.errors import ProgramError
 from steadytrain.core.program import Program
+from steadytrain.doctor.global_names import names_read
 from steadytrain.doctor.scene import models_of
 
 SHARED: Final = ("batches", "validation", "factory")
 """Fields that stay the very objects: the data is read, never written."""
+
+DATA_BYTES: Final = 64 << 20
+"""Size from which a tensor beside the program is data rather than state."""
 
 Memo = dict[int, Any]
 
@@ -36,14 +40,23 @@ def twin_of(program: Program) -> Program:
     """
     memo: Memo = {id(v): v for name in SHARED if (v := getattr(program, name)) is not None}
     functions = list(_functions_of(program))
-    made = [_made_anew(function, memo) for function in functions]
+    scopes = _scopes(functions)
+    made = [_made_anew(function, scopes, memo) for function in functions]
     _detach_graphs(program, memo)
     twin = object.__new__(Program)
     for option in fields(program):
         setattr(twin, option.name, _copied(program, option.name, memo))
     for function, anew in zip(functions, made, strict=True):
         _fill(function, anew, memo)
+    for function in functions:
+        for name, value in names_read(function).items():
+            scopes[id(function.__globals__)][name] = _copied_or_shared(value, memo)
     return twin
+
+
+def _scopes(functions: Sequence[types.FunctionType]) -> dict[int, dict[str, Any]]:
+    """One copy of the global names per file whose functions lead to something by such a name."""
+    return {id(f.__globals__): dict(f.__globals__) for f in functions if names_read(f)}
 
 
 def _copied(program: Program, name: str, memo: Memo) -> Any:
@@ -57,7 +70,7 @@ def _copied(program: Program, name: str, memo: Memo) -> Any:
         ) from error
 
 
-def _functions_of(program: Program) -> Iterator[Callable[..., Any]]:
+def _functions_of(program: Program) -> Iterator[types.FunctionType]:
     """Every function with a state of its own that the program reaches, each once."""
     seen: set[int] = set()
     waiting = list(_reached(program))
@@ -67,8 +80,12 @@ def _functions_of(program: Program) -> Iterator[Callable[..., Any]]:
             continue
         seen.add(id(value))
         waiting += _inside(value)
-        if isinstance(value, types.FunctionType) and (value.__closure__ or value.__defaults__):
+        if isinstance(value, types.FunctionType) and _has_state(value):
             yield value
+
+
+def _has_state(function: types.FunctionType) -> bool:
+    return bool(function.__closure__ or function.__defaults__ or names_read(function))
 
 
 def _reached(program: Program) -> Iterator[Any]:
@@ -83,7 +100,7 @@ def _inside(value: Any) -> list[Any]:
     """What a container or a callable holds, one level down."""
     if isinstance(value, types.FunctionType):
         cells = [c.cell_contents for c in value.__closure__ or () if not _is_empty(c)]
-        return [*cells, *(value.__defaults__ or ())]
+        return [*cells, *(value.__defaults__ or ()), *names_read(value).values()]
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
     if isinstance(value, dict):
@@ -95,13 +112,13 @@ def _inside(value: Any) -> list[Any]:
     return []
 
 
-def _made_anew(function: Callable[..., Any], memo: Memo) -> types.FunctionType:
+def _made_anew(
+    function: types.FunctionType, scopes: Mapping[int, dict[str, Any]], memo: Memo
+) -> types.FunctionType:
     """The function with empty cells, known to the copy as the original's stand-in."""
-    assert isinstance(function, types.FunctionType)
     cells = tuple(types.CellType() for _ in function.__closure__ or ())
-    anew = types.FunctionType(
-        function.__code__, function.__globals__, function.__name__, None, cells or None
-    )
+    scope = scopes.get(id(function.__globals__), function.__globals__)
+    anew = types.FunctionType(function.__code__, scope, function.__name__, None, cells or None)
     anew.__kwdefaults__ = function.__kwdefaults__
     anew.__dict__.update(function.__dict__)
     anew.__qualname__, anew.__module__ = function.__qualname__, function.__module__
@@ -110,8 +127,7 @@ def _made_anew(function: Callable[..., Any], memo: Memo) -> types.FunctionType:
     return anew
 
 
-def _fill(function: Callable[..., Any], anew: types.FunctionType, memo: Memo) -> None:
-    assert isinstance(function, types.FunctionType)
+def _fill(function: types.FunctionType, anew: types.FunctionType, memo: Memo) -> None:
     for cell, own in zip(function.__closure__ or (), anew.__closure__ or (), strict=True):
         if not _is_empty(cell):
             own.cell_contents = _copied_or_shared(cell.cell_contents, memo)
@@ -120,7 +136,13 @@ def _fill(function: Callable[..., Any], anew: types.FunctionType, memo: Memo) ->
 
 
 def _copied_or_shared(value: Any, memo: Memo) -> Any:
-    """A copy; the very object where it cannot be copied: a module, a lock, a logger's file."""
+    """A copy; the very object where it cannot be copied: a module, a lock, a logger's file.
+
+    Nor is a large tensor without a gradient that a function reaches by itself: it is data.
+    """
+    if isinstance(value, torch.Tensor) and not value.requires_grad and id(value) not in memo:
+        if value.numel() * value.element_size() > DATA_BYTES:
+            return value
     try:
         return copy.deepcopy(value, memo)
     except Exception:

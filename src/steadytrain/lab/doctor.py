@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 TITLE: Final = "The doctor on planted faults and healthy programs"
 TEXT: Final = "Tiny Shakespeare and drawn tables"
-QUICK: Final = 2
+QUICK: Final = 1
 Named = dict[str, tuple[tuple[str, ...], int]]
 """Architectures and steps by name."""
 
