@@ -8,7 +8,8 @@ The total falls while the part that matters stands; the gradient is that of one 
 
 ## What proves it
 Training comes back with one of these alone, and not with another seed: the heaviest term of the
-loss at a tenth of the next; every term of the loss scaled to a gradient of norm 1.
+loss at a tenth of the next; term 2 of the loss at a hundredth of its weight; term 3 of the loss
+at a hundredth of its weight; every term of the loss scaled to a gradient of norm 1.
 
 ## What refutes it
 If a lighter term changes nothing, the terms were in balance. Against it speaks a run that comes
@@ -30,7 +31,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"loss-term-scale": 0.95, "clip-always-active": 0.3, "loss-plateau": 0.2},
-    proofs=("lighter-term", "limit-terms"),
+    proofs=("lighter-term", "lighter-term-2", "lighter-term-3", "limit-terms"),
     refutations=("lr-tenth",),
     fix=(
         "Print every term and the norm of its gradient, and weight them so that the main one "

@@ -9,8 +9,9 @@ The divergence falls to zero, samples do not depend on the input, reconstruction
 the mean.
 
 ## What proves it
-Training comes back with one of these alone, and not with another seed: the heaviest term of the
-loss at a tenth of the next.
+Training comes back with one of these alone, and not with another seed: term 2 of the loss at a
+hundredth of its weight; term 1 of the loss at a hundredth of its weight; term 3 of the loss at a
+hundredth of its weight.
 
 ## What refutes it
 If a lighter divergence changes nothing, the latent variable was in use or the decoder needs none.
@@ -32,7 +33,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"posterior-collapse": 0.95, "vanishing-gradient": 0.2, "loss-plateau": 0.2},
-    proofs=("lighter-term",),
+    proofs=("lighter-term-2", "lighter-term-1", "lighter-term-3"),
     refutations=("lr-times-ten",),
     fix=(
         "Raise the weight of the divergence from 0 over the first epochs, or keep it below 1 / "

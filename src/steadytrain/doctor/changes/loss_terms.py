@@ -40,6 +40,16 @@ def lighter(program: Program, scene: Scene) -> Program | None:
     return _weighted(program, [factor if k == heavy else 1.0 for k in range(len(norms))])
 
 
+def light(program: Program, scene: Scene, *, place: int) -> Program | None:
+    """One of several terms weighs a hundredth, and at most a tenth of the heaviest other one."""
+    norms = observed_terms(program, scene)
+    if not 1 < len(norms) <= 6 or place >= len(norms) or not norms[place] > 0:
+        return None
+    others = max(norm for k, norm in enumerate(norms) if k != place)
+    factor = min(0.01, 0.1 * others / norms[place])
+    return _weighted(program, [factor if k == place else 1.0 for k in range(len(norms))])
+
+
 def limited(program: Program, scene: Scene) -> Program | None:
     """Every term begins with a gradient of norm 1 at the most."""
     norms = observed_terms(program, scene)
@@ -78,6 +88,16 @@ CHANGES = (
             apply=partial(flipped, place=place),
         )
         for place in range(4)
+    ),
+    *(
+        change(
+            f"lighter-term-{place + 1}",
+            __doc__,
+            text=f"term {place + 1} of the loss at a hundredth of its weight",
+            size=1,
+            apply=partial(light, place=place),
+        )
+        for place in range(3)
     ),
     change(
         "lighter-term",

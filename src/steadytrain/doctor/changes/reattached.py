@@ -49,7 +49,8 @@ def _is_cut(own: Any, output: Any) -> bool:
 
 
 def _handlers() -> Handlers:
-    return {"detach": _attached, "get data": _attached, "detach_": _attached}
+    cuts = ("detach", "get data", "detach_")
+    return {**dict.fromkeys(cuts, _attached), "numpy": _numbers}
 
 
 def _attached(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -57,6 +58,11 @@ def _attached(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
     values = args[0]
     is_inner = isinstance(values, Tensor) and values.grad_fn is not None and values.numel() > 1
     return values if is_inner else function(*args, **kwargs)
+
+
+def _numbers(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    # the detach before it was not done
+    return function(args[0].detach(), *args[1:], **kwargs)
 
 
 CHANGE = change(
