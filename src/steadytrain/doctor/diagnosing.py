@@ -14,7 +14,8 @@ from steadytrain.core.program import Program
 from steadytrain.doctor.before import known_before
 from steadytrain.doctor.budget import TIMES_THE_RUN, Budget, check_count
 from steadytrain.doctor.change import PLACEBO, RERUN, change_named
-from steadytrain.doctor.experiment import Evidence, Experiment, Made
+from steadytrain.doctor.evidence import Evidence, Made
+from steadytrain.doctor.experiment import Experiment
 from steadytrain.doctor.observing import Observation
 from steadytrain.doctor.progress import make_display
 from steadytrain.doctor.reading import read

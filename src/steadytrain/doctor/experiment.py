@@ -14,16 +14,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from typing import Final
 
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.program import Program
 from steadytrain.doctor.budget import Budget
 from steadytrain.doctor.change import PLACEBO, RERUN, change_named, known_changes
-from steadytrain.doctor.health import Judgement, Noise, judge_trial, merits
+from steadytrain.doctor.evidence import Evidence, Made
+from steadytrain.doctor.health import Noise, judge_trial
 from steadytrain.doctor.nominating import Suspect, changes_to_try, suspects
-from steadytrain.doctor.observing import Observation, observe
+from steadytrain.doctor.observing import observe
 from steadytrain.doctor.progress import Display
 from steadytrain.doctor.reading import read
 from steadytrain.doctor.scene import Scene, optimizers_of
@@ -42,57 +42,6 @@ LONG: Final = 4
 
 CERTAIN: Final = 0.4
 """Weight of the next suspect over that of the proven one, below which no further trial is made."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """A trial that was made."""
-
-    name: str
-    record: Record
-    judgement: Judgement | None
-    """None where the change does not apply."""
-    steps: int
-
-
-@dataclass(kw_only=True)
-class Evidence:
-    """All that an experiment found out, so far."""
-
-    scene: Scene
-    base: Observation
-    findings: tuple[Finding, ...] = ()
-    ranked: list[Suspect] = field(default_factory=list[Suspect])
-    made: dict[str, Made] = field(default_factory=dict[str, Made])
-    """The longest trial of each change, by name."""
-    noise: Noise = field(default_factory=Noise)
-    is_sick: bool = False
-    is_silent: bool = False
-    """Whether nothing alarms and the loss does not fall."""
-    interrupted: bool = False
-    tried_all: bool = False
-
-    @property
-    def restored(self) -> dict[str, float]:
-        """The merit of every change that restored health over the whole length."""
-        return self._merits(self.base.asked)
-
-    @property
-    def promising(self) -> dict[str, float]:
-        """The merit of every change that restored health as far as it was run."""
-        return self._merits(0)
-
-    def is_restored_by(self, name: str) -> bool:
-        """Whether the trial of that name was healthy over the whole length."""
-        return name in self.restored
-
-    def _merits(self, least: int) -> dict[str, float]:
-        found = {
-            name: one.judgement
-            for name, one in self.made.items()
-            if one.judgement is not None and one.steps >= least and name not in (PLACEBO, RERUN)
-        }
-        return merits(found, read(self.base).metric)
 
 
 class Experiment:

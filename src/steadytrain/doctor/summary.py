@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from steadytrain.core.causes import CAUSES, UNKNOWN
 from steadytrain.core.diagnosis import Cause, Trial
 from steadytrain.doctor.change import PLACEBO
-from steadytrain.doctor.experiment import Evidence
+from steadytrain.doctor.evidence import Evidence
 from steadytrain.doctor.reading import read
 from steadytrain.doctor.verdict import opinions
 

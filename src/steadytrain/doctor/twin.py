@@ -140,13 +140,16 @@ def _copied_or_shared(value: Any, memo: Memo) -> Any:
 
     Nor is a large tensor without a gradient that a function reaches by itself: it is data.
     """
-    if isinstance(value, torch.Tensor) and not value.requires_grad and id(value) not in memo:
-        if value.numel() * value.element_size() > DATA_BYTES:
-            return value
+    if isinstance(value, torch.Tensor) and id(value) not in memo and _is_data(value):
+        return value
     try:
         return copy.deepcopy(value, memo)
     except Exception:
         return value
+
+
+def _is_data(tensor: torch.Tensor) -> bool:
+    return not tensor.requires_grad and tensor.numel() * tensor.element_size() > DATA_BYTES
 
 
 def _is_empty(cell: types.CellType) -> bool:

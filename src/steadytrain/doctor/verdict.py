@@ -21,7 +21,7 @@ from steadytrain.core.diagnosis import Cause, Trial
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.root_cause import known_root_causes
 from steadytrain.doctor.change import PLACEBO, known_changes
-from steadytrain.doctor.experiment import Evidence
+from steadytrain.doctor.evidence import Evidence
 from steadytrain.doctor.nominating import Suspect
 from steadytrain.doctor.sites import site_of
 

@@ -1,0 +1,65 @@
+"""What an experiment found out so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from steadytrain.core.finding import Finding
+from steadytrain.doctor.change import PLACEBO, RERUN
+from steadytrain.doctor.health import Judgement, Noise, merits
+from steadytrain.doctor.nominating import Suspect
+from steadytrain.doctor.observing import Observation
+from steadytrain.doctor.reading import read
+from steadytrain.doctor.scene import Scene
+from steadytrain.doctor.trials import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A trial that was made."""
+
+    name: str
+    record: Record
+    judgement: Judgement | None
+    """None where the change does not apply."""
+    steps: int
+
+
+@dataclass(kw_only=True)
+class Evidence:
+    """All that an experiment found out, so far."""
+
+    scene: Scene
+    base: Observation
+    findings: tuple[Finding, ...] = ()
+    ranked: list[Suspect] = field(default_factory=list[Suspect])
+    made: dict[str, Made] = field(default_factory=dict[str, Made])
+    """The longest trial of each change, by name."""
+    noise: Noise = field(default_factory=Noise)
+    is_sick: bool = False
+    is_silent: bool = False
+    """Whether nothing alarms and the loss does not fall."""
+    interrupted: bool = False
+    tried_all: bool = False
+
+    @property
+    def restored(self) -> dict[str, float]:
+        """The merit of every change that restored health over the whole length."""
+        return self._merits(self.base.asked)
+
+    @property
+    def promising(self) -> dict[str, float]:
+        """The merit of every change that restored health as far as it was run."""
+        return self._merits(0)
+
+    def is_restored_by(self, name: str) -> bool:
+        """Whether the trial of that name was healthy over the whole length."""
+        return name in self.restored
+
+    def _merits(self, least: int) -> dict[str, float]:
+        found = {
+            name: one.judgement
+            for name, one in self.made.items()
+            if one.judgement is not None and one.steps >= least and name not in (PLACEBO, RERUN)
+        }
+        return merits(found, read(self.base).metric)
