@@ -5,6 +5,7 @@ from steadytrain.snapshots.memory import HostMemory
 from steadytrain.snapshots.ring import SnapshotRing
 from steadytrain.snapshots.rng import RandomSources
 from steadytrain.snapshots.seal import Broken, Seal
+from steadytrain.snapshots.signals import StopSignals
 from steadytrain.snapshots.snapshot import Snapshot, capture, misfit, parts_of, restore
 from steadytrain.snapshots.stream import Stream
 
@@ -16,6 +17,7 @@ __all__ = [
     "Seal",
     "Snapshot",
     "SnapshotRing",
+    "StopSignals",
     "Stream",
     "capture",
     "misfit",

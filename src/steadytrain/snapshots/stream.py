@@ -73,6 +73,7 @@ class Stream:
         self._passes = Passes(batches, self._sources, resumable=resumable)
         self._held: deque[_Entry] = deque()
         self._first_held = 0
+        self._base: tuple[dict[str, Any], int] = ({}, 0)
 
     @property
     def epoch(self) -> int:
@@ -134,27 +135,17 @@ class Stream:
     def forget_before(self, position: int) -> None:
         """Batches before `position` are held no longer."""
         while self._held and self._first_held < position:
-            self._held.popleft()
+            state = self._held.popleft().state
             self._first_held += 1
+            if state is not None:
+                self._base = (state, self._first_held)
 
     def state_dict(self) -> dict[str, Any]:
         """The position, to be restored by `load_state_dict`."""
         if not self._behind:
             return {"position": self.position, "passes": self._passes.state_dict(), "skip": 0}
-        place = self.position - 1
-        while place >= self._first_held:
-            state = self._held[place - self._first_held].state
-            if state is not None:
-                return {
-                    "position": self.position,
-                    "passes": state,
-                    "skip": self.position - 1 - place,
-                }
-            place -= 1
-        raise UsageError(
-            f"position {self.position} of the data cannot be saved: nothing before it is held. "
-            "Keep the batches from one before it on."
-        )
+        state, noted_at = self._noted_before(self.position)
+        return {"position": self.position, "passes": state, "skip": self.position - noted_at}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The next batch is the one that would have followed `state_dict`.
@@ -178,6 +169,14 @@ class Stream:
         place = position - 1 - self._first_held
         return self._held[place] if 0 <= place < len(self._held) else None
 
+    def _noted_before(self, position: int) -> tuple[dict[str, Any], int]:
+        """The last position up to this one whose state was noted, and that state."""
+        for place in range(position - 1, self._first_held - 1, -1):
+            state = self._held[place - self._first_held].state
+            if state is not None:
+                return state, place + 1
+        return self._base
+
     def _again(self) -> Any:
         entry = self._held[self.position - self._first_held]
         self.position += 1
@@ -187,6 +186,9 @@ class Stream:
 
     def _new(self, read: Any) -> Any:
         before = self._sources.capture() if self.keep else None
+        if self.keep and not self._held:
+            self._first_held = self.position
+            self._base = (self._passes.state_dict(), self.position)
         batch = read()
         if batch is END:
             return END
@@ -197,8 +199,6 @@ class Stream:
 
     def _hold(self, batch: Any, before: dict[str, Any]) -> None:
         passes, moved = self._passes, self._sources.moved(before)
-        if not self._held:
-            self._first_held = self.position
         noted = not passes.is_stateful or self.position % _LOADER_STATE_EVERY == 0
         entry = _Entry(
             batch=batch,
