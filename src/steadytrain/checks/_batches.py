@@ -18,7 +18,7 @@ class FirstBatches:
     """Reads batches as they are asked for and keeps them; the user's own are never handed out."""
 
     def __init__(self, batches: Iterable[Any]) -> None:
-        self._source: Iterator[Any] = iter(_own_loader(batches))
+        self._source = _reading(batches)
         self._read: list[Any] = []
         self.ended = False
         """Whether the data has no more batches than were read."""
@@ -34,6 +34,11 @@ class FirstBatches:
                 self._read.append(next(self._source))
             except StopIteration:
                 self.ended = True
+            except Exception as error:  # the user's data set may raise anything
+                raise ProgramError(
+                    f"Program.batches raised {type(error).__name__} at batch {len(self._read)}: "
+                    f"{error}. Expected a batch: read the data by itself and look at that one."
+                ) from error
         if not self._read:
             raise ProgramError(
                 "Program.batches: got no batch from a whole pass over the data, expected at least "
@@ -45,6 +50,11 @@ class FirstBatches:
         """The reading has ended; worker processes of a DataLoader are let go."""
         self._source = iter(())
         self.ended = True
+
+
+def _reading(batches: Iterable[Any]) -> Iterator[Any]:
+    """Begins to read only when the first batch is asked for."""
+    yield from _own_loader(batches)
 
 
 def _own_loader(batches: Iterable[Any]) -> Iterable[Any]:

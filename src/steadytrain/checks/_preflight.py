@@ -75,6 +75,8 @@ def preflight(
         scene = Scene(program, quick=quick, seed=seed)
         try:
             scene.batch()
+            with scene.trial():
+                pass  # a program that cannot be copied ends here, not in every check
             answers = list(_ask(checks, scene, report))
         finally:
             scene.close()

@@ -10,9 +10,9 @@ import importlib.util
 import inspect
 import random
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from traceback import format_exception
 from types import ModuleType
 from typing import Any
 
@@ -29,11 +29,16 @@ class UserCodeError(click.ClickException):
     exit_code = 2
 
 
-def load_program(place: str, seed: int) -> Program:
+def load_program(place: str, seed: int, *, traceback: bool = True) -> Program:
     """The program that `FILE:FACTORY` builds under `seed`.
 
     The function is called as FACTORY(seed), or as FACTORY() where it takes nothing; the
     generators of torch, numpy and Python are seeded before.
+
+    Args:
+        place: FILE:FACTORY.
+        seed: given to the function.
+        traceback: whether what the user's code raises is shown with its lines.
 
     Raises:
         click.UsageError: `place` is not of that form, or there is no such file.
@@ -43,17 +48,22 @@ def load_program(place: str, seed: int) -> Program:
     """
     path, name = _split(place)
     say(f"steadytrain executes {path}: it is your own code, with all the rights you have.")
-    with users_errors(path):
+    with users_errors(path, traceback=traceback):
         module = _execute(path)
     factory = _factory(module, path, name)
     _seed_everything(seed)
-    with users_errors(path):
+    with users_errors(path, traceback=traceback):
         return Program.from_factory(factory, seed)
 
 
 @contextlib.contextmanager
-def users_errors(path: Path) -> Iterator[None]:
-    """What the user's code raises inside is shown from its own file on, and ends the command."""
+def users_errors(path: Path, *, traceback: bool = True) -> Iterator[None]:
+    """What the user's code raises inside is shown from its own file on, and ends the command.
+
+    Args:
+        path: the user's file.
+        traceback: whether the lines are shown; the message says the last of them otherwise.
+    """
     try:
         yield
     except (SteadytrainError, click.ClickException):
@@ -63,8 +73,20 @@ def users_errors(path: Path) -> Iterator[None]:
         remedy = "put what runs a script below: if __name__ == '__main__':"
         raise UserCodeError(f"{msg}, expected a file that can be imported: {remedy}") from None
     except Exception as error:
-        say("".join(traceback.format_exception(error.with_traceback(_from_file(error, path)))))
+        if not traceback:
+            raise UserCodeError(_in_short(error, path)) from error
+        say("".join(format_exception(error.with_traceback(_from_file(error, path)))))
         raise UserCodeError(f"{path} raised {type(error).__name__}, see above.") from error
+
+
+def _in_short(error: Exception, path: Path) -> str:
+    """What was raised and in which line of the user's file."""
+    frame, line = _from_file(error, path), getattr(error, "lineno", None)
+    if frame is not None and _is_own(frame, path):
+        line = frame.tb_lineno
+    where = f", line {line}" if line else ""
+    said = f"{path}{where}, raised {type(error).__name__}: {error}"
+    return f"{said}. Expected a file whose factory returns a Program; --traceback shows the lines."
 
 
 def _split(place: str) -> tuple[Path, str]:
@@ -144,7 +166,10 @@ def _seed_everything(seed: int) -> None:
 def _from_file(error: Exception, path: Path) -> Any:
     """The part of the traceback from the user's file on, all of it where that is not in it."""
     frame = error.__traceback__
-    own = str(path.resolve())
-    while frame is not None and str(Path(frame.tb_frame.f_code.co_filename).resolve()) != own:
+    while frame is not None and not _is_own(frame, path):
         frame = frame.tb_next
     return frame or error.__traceback__
+
+
+def _is_own(frame: Any, path: Path) -> bool:
+    return str(Path(frame.tb_frame.f_code.co_filename).resolve()) == str(path.resolve())
