@@ -371,3 +371,39 @@ def test_a_copy_of_a_trained_program_trains_on_by_itself():
     weights = "/0/0/0.weight"
     assert torch.equal(everything(program)[weights], before[weights])
     assert not torch.equal(everything(twin)[weights], before[weights])
+
+
+@pytest.fixture
+def told_to_end():
+    """SIGTERM as a process finds it at its start."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def being_preempted(program, at):
+    def loss_fn(model, batch):
+        if program.step == at:
+            signal.raise_signal(signal.SIGTERM)
+        return mean_squared_error(model, batch)
+
+    program.loss_fn = loss_fn
+    return program
+
+
+@pytest.mark.usefixtures("told_to_end")
+@pytest.mark.parametrize("checkpoint_every", [None, 100])
+def test_sigterm_finishes_the_step_saves_and_leaves_with_its_code(tmp_path, checkpoint_every):
+    program = being_preempted(make_program(), at=4)
+    with pytest.raises(SystemExit) as left:
+        train(program, 20, run_dir=tmp_path, checkpoint_every=checkpoint_every)
+    assert left.value.code == 143
+    assert program.step == 5
+    saved = read_run(tmp_path)
+    assert saved.missing == []
+    assert "SIGTERM after 5 steps" in saved.events[-1].reason
+    resumed, straight = make_program(), make_program()
+    train(straight, 20)
+    end = everything(straight)
+    train(resumed, 20, run_dir=tmp_path, resume=True)
+    assert_same(end, everything(resumed))

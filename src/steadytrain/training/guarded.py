@@ -25,6 +25,7 @@ from steadytrain.guard._judging import Attempt
 from steadytrain.guard._measure import gradient_norm
 from steadytrain.guard._parts import Parts, with_gradients
 from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.snapshot import parts_of
 from steadytrain.snapshots.stream import Stream
 from steadytrain.training.record import Record
 from steadytrain.training.stepping import CanonicalStep, OwnStep
@@ -157,7 +158,7 @@ def open_engine(
         optimizers=[program.optimizer, *(one for one in others if one is not program.optimizer)],
         schedulers=[] if program.scheduler is None else [program.scheduler],
         scaler=program.scaler,
-        others={"extra": program.extra} if program.extra else {},
+        whole=parts_of(program),
     )
     engine = guard.open(
         parts,

@@ -19,10 +19,10 @@ from steadytrain.guard import Guard
 from steadytrain.snapshots.checkpoints import Checkpoints
 from steadytrain.snapshots.memory import HostMemory
 from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.signals import StopSignals
 from steadytrain.snapshots.snapshot import capture
 from steadytrain.snapshots.stream import Stream
 from steadytrain.training.guarded import GuardedStep, RunOfGuard, open_engine
-from steadytrain.training.interrupt import CtrlC
 from steadytrain.training.progress import Display
 from steadytrain.training.record import BareRecord, Record
 from steadytrain.training.snapshot import saved_parts
@@ -67,6 +67,8 @@ class Loop:
     ) -> None:
         self.events: list[Event] = []
         self.metrics: dict[str, float] = {}
+        self.stop = StopSignals()
+        """Who asked for the end of the run, if anybody did."""
         self._program = program
         self._record = record
         self._rhythm = rhythm
@@ -88,13 +90,13 @@ class Loop:
         What the user's code raises goes on upwards, after an event that says so.
         """
         first, began = self._program.step, time.monotonic()
-        with CtrlC() as ctrl_c:
+        with self.stop:
             try:
-                interrupted = self._run(ctrl_c)
+                interrupted = self._run()
             except BaseException as error:
                 with suppress(Exception):  # a broken device must not hide what broke it
                     self._note("stop", _named(error))
-                if not self._is_a_stop(error, ctrl_c):
+                if not self._is_a_stop(error):
                     raise
                 interrupted = True
         self._measure(first, time.monotonic() - began)
@@ -108,10 +110,10 @@ class Loop:
         self._note(kind, reason, evidence)
         self._display.say(reason)
 
-    def _run(self, ctrl_c: CtrlC) -> bool:
+    def _run(self) -> bool:
         program, rhythm = self._program, self._rhythm
         with self._steps() as do_step:
-            while program.step < rhythm.steps and not (ctrl_c.requested or self._was_stopped):
+            while program.step < rhythm.steps and not (self.stop.requested or self._was_stopped):
                 finished = program.step
                 loss = do_step(self._microbatches)
                 if loss is None:  # the guard left the step out, or went back
@@ -127,10 +129,11 @@ class Loop:
                 self._display.update(program, self._record.history)
         stopped = program.step < rhythm.steps
         if stopped and not self._was_stopped:
-            self.add_event("stop", f"stopped by Ctrl-C after {program.step} steps")
+            self.add_event("stop", f"stopped by {self.stop.by} after {program.step} steps")
         elif self._validated_at < program.step:
             self._validate()
-        if rhythm.checkpoint_every is not None and self._saved_at < program.step:
+        wanted = rhythm.checkpoint_every is not None or self.stop.requested
+        if wanted and self._saved_at < program.step:
             self._save()
         return stopped
 
@@ -162,9 +165,9 @@ class Loop:
         if isinstance(self._record, BareRecord):
             self._record.go_back(finished - step)
 
-    def _is_a_stop(self, error: BaseException, ctrl_c: CtrlC) -> bool:
-        """Whether a person's Ctrl-C ended the run, and it was the first."""
-        if not ctrl_c.requested:
+    def _is_a_stop(self, error: BaseException) -> bool:
+        """Whether somebody asked for the end, once."""
+        if not self.stop.requested:
             return isinstance(error, KeyboardInterrupt)
         # the terminal sends Ctrl-C to a DataLoader's workers too; waiting for them then fails
         return isinstance(error, RuntimeError) and self._microbatches.is_reading
@@ -192,7 +195,7 @@ class Loop:
             self._checkpoints.save(snapshot, {"row": self._next_row()})
             self._saved_at = self._program.step
             self._can_save = True
-        except OSError as error:
+        except (OSError, ProgramError) as error:
             if self._can_save:
                 warnings.warn(_not_saved(self._program.step, error), RuntimeWarning, stacklevel=2)
             self._can_save = False
@@ -259,7 +262,7 @@ def _is_due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
 
 
-def _not_saved(step: int, error: OSError) -> str:
+def _not_saved(step: int, error: Exception) -> str:
     return (
         f"the checkpoint of step {step} could not be written ({error}); the earlier ones are as "
         "they were. Training goes on, and the next one is tried at its time. Free some space or "

@@ -53,8 +53,9 @@ def train(
     `resume` takes up the place in it.
 
     Ctrl-C ends the run after the step that is under way: the `Run` comes back with
-    `interrupted=True`. A second one raises `KeyboardInterrupt` at once. Whatever ends the run,
-    its directory is closed and readable.
+    `interrupted=True`. A second one raises `KeyboardInterrupt` at once. SIGTERM (a scheduler's
+    preemption) does the same and then leaves with `SystemExit(143)`. Both save a checkpoint where
+    there is a `run_dir`. Whatever ends the run, its directory is closed and readable.
 
     With a `guard` every step is judged before it is taken: a bad one leaves no trace, and is no
     row of the history but an event. Weights that are at fault are gone back on; the rows count on,
@@ -85,13 +86,14 @@ def train(
             attached to another loop.
         ProgramError: no data, a loss that is no scalar, state that cannot be saved.
         StoreError: every checkpoint is damaged.
+        SystemExit: SIGTERM ended the run; all of it is saved.
     """
     rhythm = Rhythm(steps=steps, validate_every=validate_every, checkpoint_every=checkpoint_every)
     directory = None if run_dir is None else Path(run_dir)
     check_request(program, rhythm, directory, resume=resume)
     provide_scaler(program, device_of(program))
     sources = RandomSources.of(program.model, program.batches)
-    resumable, others = checkpoint_every is not None, {} if guard is None else {"guard": guard}
+    resumable, others = directory is not None, {} if guard is None else {"guard": guard}
     microbatches = Stream(program.batches, sources, resumable=resumable, keep=guard is not None)
     loaded = Checkpoints(directory).load_newest() if directory and resume else None
     changed: list[str] = []
@@ -114,6 +116,8 @@ def train(
     finally:
         record.close()
         display.close()
+    if loop.stop.is_preemption:
+        raise SystemExit(loop.stop.exit_code)
     return Run(
         history=record.history,
         events=loop.events,
