@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import torch
 from small_programs import batches, closed_over, cross_entropy, never_cleared, program, stepping
+from torch.nn import functional as F
 
 import steadytrain as st
 from steadytrain.core.diagnosis import Diagnosis
 from steadytrain.core.errors import ProgramError, UsageError
 from steadytrain.core.program import Program
+from steadytrain.doctor.before import said_of_source
 from steadytrain.doctor.observing import digest_of
 
 STEPS = 60
@@ -223,3 +225,14 @@ def test_a_watch_that_cannot_run_the_loop_again_says_what_to_give() -> None:
         with pytest.raises(UsageError, match=r"steadytrain\.Program"):
             watch.diagnose()
         assert watch.diagnose(program(), steps=30).healthy
+
+
+def softened(model: Any, batch: Any) -> torch.Tensor:
+    return F.cross_entropy(F.softmax(model(batch[0]), dim=-1), batch[1])
+
+
+def test_lint_says_the_line_of_a_person_s_own_loss() -> None:
+    found = said_of_source(program(loss_fn=softened))
+    first = next(one for one in found if "double-softmax" in one.causes)
+    assert first.evidence["path"] == "test_diagnose.py"
+    assert first.step == 0

@@ -11,7 +11,7 @@ import numpy as np
 from steadytrain.core.diagnosis import Cause, Diagnosis, Trial
 from steadytrain.core.errors import UsageError
 from steadytrain.core.program import Program
-from steadytrain.doctor.before import known_before
+from steadytrain.doctor.before import known_before, said_of_source
 from steadytrain.doctor.budget import TIMES_THE_RUN, Budget, check_count
 from steadytrain.doctor.change import PLACEBO, RERUN, change_named
 from steadytrain.doctor.evidence import Evidence, Made
@@ -60,7 +60,7 @@ def diagnose(
         seconds: wall time after which no further trial is begun; as long as it takes if None.
         executor: runs the trials, if it can take the program to its place; this process if None.
         progress: a bar on a terminal.
-        preflight: whether the checks before step 0 are asked first.
+        preflight: whether the checks before step 0 are asked first, and lint of the source.
 
     Raises:
         UsageError: a number cannot mean what was given.
@@ -86,7 +86,7 @@ def diagnose(
         allowance = Budget(steps, budget, seconds, display)
         tape = record(program, steps * program.accumulate)
         before = known_before(program, seed) if preflight else None
-        known = before.findings if before else ()
+        known = [*before.findings, *said_of_source(program)] if before else []
         workers = executor or InProcess()
         experiment = Experiment(program, tape, seed, allowance, workers, display, known)
         evidence = experiment.run()

@@ -11,7 +11,8 @@ A run is **healthy** when
    trial may be behind: what blows up later often falls fastest first.
 
 Where the observed run was finite and without an alarm and just did not learn, it takes more: the
-fall of the loss must exceed the observed run's by a tenth of the first level and by the noise.
+fall of the loss must exceed the observed run's by a tenth of the first level and by the noise, or
+its metric must. In a game only the metric can say so: there a lower loss may be a lost opponent.
 
 The noise is what another order of the data and other random draws change, and the standard error
 of the difference, whichever is larger. Every number is a ratio of losses of one kind, so that the
@@ -157,7 +158,8 @@ def _not_learning(
             return ""
         return f"the loss stays at {own.tail:.3g}"
     further = own.progress - seen.progress
-    by_loss = further > CLEAR and (gap > margin or not math.isfinite(gap)) and own.learned
+    is_lower = gap > margin or not math.isfinite(gap)
+    by_loss = further > CLEAR and is_lower and own.learned and not is_game
     if by_loss or (by_metric and not gap < -margin):
         return ""
     return f"the loss ends at {own.tail:.3g}, hardly below the {seen.tail:.3g} before"

@@ -1,13 +1,14 @@
 """From findings to suspects: which causes are nominated, how strongly, and which changes try them.
 
-Every finding gives each cause it points to a weight: its place in the finding's own list, or what
-the cause's file says of the finding's rule where that is more exact. A finding counts half of one
-before it in time, because it may be its consequence, and more the louder it speaks. Weights of
-one cause add up as independent chances do: 1 - (1 - a)(1 - b).
+Every finding gives each cause it points to a weight: its place in the finding's own list, which
+knows the numbers, and what the cause's file says of the finding's rule, which knows the others. A
+finding counts half of one before it in time, because it may be its consequence, and more the
+louder it speaks. Weights of one cause add up as independent chances do: 1 - (1 - a)(1 - b).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +19,7 @@ from steadytrain.core.ranking import LATER, LOWER
 from steadytrain.core.root_cause import RootCause, known_root_causes
 from steadytrain.doctor.change import known_changes
 
-LOUDNESS: Final = {Severity.NOTE: 0.15, Severity.WARNING: 0.5, Severity.CRITICAL: 0.75}
+LOUDNESS: Final = {Severity.NOTE: 0.25, Severity.WARNING: 0.7, Severity.CRITICAL: 0.8}
 """The chance that the first cause of a finding is right, by the finding's severity."""
 
 OLDEST: Final = 0.25
@@ -79,7 +80,7 @@ def _pointed_to(finding: Finding) -> Mapping[str, float]:
         if exact is None:
             continue
         # what a finding itself leaves out, on the numbers it saw, counts half of what may be
-        weights[name] = max(exact, weights[name]) if name in weights else exact / 2
+        weights[name] = math.sqrt(exact * weights[name]) if name in weights else exact / 2
     return weights
 
 

@@ -181,13 +181,20 @@ def _cause(evidence: Evidence, opinion: Opinion, share: float, trials: dict[str,
         proven=opinion.proof is not None,
         findings=suspect.findings,
         trials=tuple(own),
-        fix=_fix(file.fix if file else "", site),
+        fix=_fix(file.fix if file else "", site) + _line(suspect.findings),
         explanation=_explanation(evidence, opinion, known.meaning if known else ""),
     )
 
 
 def _fix(template: str, site: str | None) -> str:
     return template.replace("{site}", site or "the model")
+
+
+def _line(findings: Sequence[Finding]) -> str:
+    """The place in the source, where lint found one."""
+    named = (one.evidence for one in findings if {"path", "line"} <= one.evidence.keys())
+    place = next(named, None)
+    return "" if place is None else f" The place is {place['path']}, line {place['line']}."
 
 
 def _explanation(evidence: Evidence, opinion: Opinion, meaning: str) -> str:
