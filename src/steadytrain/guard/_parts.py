@@ -25,9 +25,13 @@ class Parts:
     scaler: Any = None
     others: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Restored by a rollback, never stepped."""
+    whole: Mapping[str, Any] | None = None
+    """Everything a rollback restores by name, where the owner of the loop knows it better."""
 
     def named(self) -> dict[str, Any]:
         """Every part by a name that a person can read in a message."""
+        if self.whole is not None:
+            return dict(self.whole)
         found: dict[str, Any] = {}
         for name, parts in (
             ("model", self.models),
