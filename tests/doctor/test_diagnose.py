@@ -21,7 +21,7 @@ from steadytrain.core.program import Program
 from steadytrain.doctor.before import said_of_source
 from steadytrain.doctor.observing import digest_of
 
-STEPS = 60
+STEPS = 40
 
 
 def diagnosed(program: Program, **options: Any) -> Diagnosis:
@@ -93,7 +93,7 @@ def test_a_healthy_program_is_said_healthy_after_one_run() -> None:
 
 
 def test_a_rate_a_thousand_times_too_high_is_proven_by_a_lower_one() -> None:
-    diagnosis = diagnosed(program(rate=100.0))
+    diagnosis = diagnosed(program(rate=30.0))
     assert diagnosis.causes[0].name == "lr-too-high"
     assert diagnosis.causes[0].proven
 
@@ -229,6 +229,32 @@ def test_a_watch_that_cannot_run_the_loop_again_says_what_to_give() -> None:
 
 def softened(model: Any, batch: Any) -> torch.Tensor:
     return F.cross_entropy(F.softmax(model(batch[0]), dim=-1), batch[1])
+
+
+def test_trouble_that_does_not_recur_is_a_fault_of_the_machine() -> None:
+    class Machine:
+        def __init__(self) -> None:
+            self.is_broken = True
+
+        def __deepcopy__(self, memo: Any) -> Machine:
+            return self
+
+    def step(program: Program, batch: Any) -> Any:
+        program.optimizer.zero_grad()
+        loss = cross_entropy(program.model, batch)
+        loss.backward()
+        machine = program.extra["machine"]
+        if program.step == 10 and machine.is_broken:
+            machine.is_broken = False
+            program.model[0].weight.data[0, 0] = float("nan")
+        program.optimizer.step()
+        return loss.detach()
+
+    original = stepping(step)
+    original.extra["machine"] = Machine()
+    diagnosis = diagnosed(original)
+    assert (diagnosis.causes[0].name, diagnosis.causes[0].proven) == ("hardware-fault", True)
+    assert "did not recur" in diagnosis.summary
 
 
 def test_lint_says_the_line_of_a_person_s_own_loss() -> None:

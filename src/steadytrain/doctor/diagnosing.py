@@ -135,7 +135,7 @@ def _fixer(evidence: Evidence, causes: Sequence[Cause]) -> Fix | None:
     if not causes:
         return None
     first = next((one for one in opinions(evidence) if one.suspect.name == causes[0].name), None)
-    if first is None:
+    if first is None or first.proof == RERUN:
         return None
     unrefuted = (n for n in first.suspect.proofs if n not in evidence.made)
     applied = (n for n in first.suspect.proofs if n in evidence.made and evidence.made[n].judgement)

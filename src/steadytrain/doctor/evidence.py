@@ -52,9 +52,17 @@ class Evidence:
         """The merit of every change that restored health as far as it was run."""
         return self._merits(0)
 
-    def is_restored_by(self, name: str) -> bool:
-        """Whether the trial of that name was healthy over the whole length."""
-        return name in self.restored
+    @property
+    def recurs(self) -> bool:
+        """Whether the trouble came back, or may have, when nothing at all was changed.
+
+        The same losses are the same run: an alarm that stays away, of memory for one, is chance.
+        """
+        again = self.made.get(RERUN)
+        if again is None or again.judgement is None or not again.judgement.healthy:
+            return True
+        seen = again.record.observation
+        return seen is None or repr(seen.losses) == repr(self.base.losses[: len(seen.losses)])
 
     def _merits(self, least: int) -> dict[str, float]:
         found = {

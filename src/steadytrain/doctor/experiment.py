@@ -124,7 +124,10 @@ class Experiment:
 
     def _try_all(self, evidence: Evidence) -> None:
         short = self._short_length(evidence)
-        self._make(evidence, [(RERUN,)], max(2, short // 4))
+        self._make(evidence, [(RERUN,)], max(2, short // 4 if evidence.is_silent else short))
+        if not evidence.recurs:
+            self._make(evidence, [(RERUN,)], self._budget.steps)
+            return
         self._make(evidence, [(PLACEBO,)], short)
         for rival in _in_batches(changes_to_try(evidence.ranked)):
             self._make(evidence, [(name,) for name in rival], short)

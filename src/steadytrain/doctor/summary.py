@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from steadytrain.core.causes import CAUSES, UNKNOWN
 from steadytrain.core.diagnosis import Cause, Trial
-from steadytrain.doctor.change import PLACEBO
+from steadytrain.doctor.change import PLACEBO, RERUN
 from steadytrain.doctor.evidence import Evidence
 from steadytrain.doctor.reading import read
 from steadytrain.doctor.verdict import opinions
@@ -49,6 +49,8 @@ def _proof(evidence: Evidence, causes: Sequence[Cause], trials: Sequence[Trial])
     if name is None or name not in by_name:
         return "No change that was tried restored training by itself." if trials else ""
     trial = by_name[name]
+    if name == RERUN:
+        return "The same steps from the same state were run again without any change, and it did not recur."
     text = f"With one change ({trial.change}) the same run is healthy: {trial.outcome}."
     if first.proof and PLACEBO in by_name:
         return f"{text} Another seed alone did not help: {by_name[PLACEBO].outcome}."

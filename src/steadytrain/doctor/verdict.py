@@ -20,7 +20,7 @@ from steadytrain.core.causes import CAUSES, UNKNOWN
 from steadytrain.core.diagnosis import Cause, Trial
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.root_cause import known_root_causes
-from steadytrain.doctor.change import PLACEBO, known_changes
+from steadytrain.doctor.change import PLACEBO, RERUN, known_changes
 from steadytrain.doctor.evidence import Evidence
 from steadytrain.doctor.nominating import Suspect
 from steadytrain.doctor.sites import site_of
@@ -48,6 +48,9 @@ NEAR_BEST: Final = 0.25
 
 LISTED: Final = 0.02
 """Confidence below which a cause is not worth a person's time."""
+
+TRANSIENT: Final = "hardware-fault"
+"""The cause of what does not recur when the same steps are run again from the same state."""
 
 OUTSIDER: Final = 0.03
 """Weight of a cause that nothing nominated and whose change restored health."""
@@ -84,7 +87,7 @@ def causes_of(evidence: Evidence, trials: Sequence[Trial]) -> list[Cause]:
     listed = [
         _cause(evidence, opinion, share, by_name)
         for opinion, share in zip(ranked, shares, strict=True)
-        if _is_worth_saying(evidence, opinion, share)
+        if _is_worth_saying(opinion, share)
     ]
     if not listed and _must_speak(evidence):
         return [_unknown(evidence)]
@@ -94,6 +97,8 @@ def causes_of(evidence: Evidence, trials: Sequence[Trial]) -> list[Cause]:
 def _outsiders(evidence: Evidence) -> list[Suspect]:
     """Causes that nothing nominated, where a change of theirs restored health."""
     nominated = {one.name for one in evidence.ranked}
+    if not evidence.recurs:
+        return [] if TRANSIENT in nominated else [Suspect(name=TRANSIENT, weight=OUTSIDER)]
     return [
         Suspect(name=name, weight=OUTSIDER)
         for name, cause in known_root_causes().items()
@@ -120,7 +125,10 @@ def _opinion(evidence: Evidence, suspect: Suspect) -> Opinion:
         evidence.promising.get(name, 0.0) >= merit.get(best or "", 0.0) > 0 for name in refutations
     ):
         logit += REFUTED
-    return Opinion(suspect=suspect, logit=logit, proof=_proof(evidence, merit), best=best)
+    proof = _proof(evidence, merit)
+    if suspect.name == TRANSIENT and not evidence.recurs:
+        proof, logit = RERUN, logit + RESTORED + MERIT
+    return Opinion(suspect=suspect, logit=logit, proof=proof, best=best)
 
 
 def _proof(evidence: Evidence, merit: dict[str, float]) -> str | None:
@@ -141,25 +149,29 @@ def _shares(ranked: Sequence[Opinion]) -> list[float]:
     return [power / total for power in powers]
 
 
-def _is_worth_saying(evidence: Evidence, opinion: Opinion, share: float) -> bool:
+def _is_worth_saying(opinion: Opinion, share: float) -> bool:
     if opinion.proof is not None:
         return True
     if opinion.suspect.name in ("overfitting", "underfitting-capacity") or share < LISTED:
         return False
-    return any(_is_alarm(evidence, one) for one in opinion.suspect.findings)
+    return any(_is_alarm(one) for one in opinion.suspect.findings)
 
 
-def _is_alarm(evidence: Evidence, finding: Finding) -> bool:
-    """Whether a person must know of it without a proof: seen while training, or beyond doubt."""
-    least = Severity.WARNING if finding in evidence.base.findings else Severity.CRITICAL
-    return finding.severity >= least
+def _is_alarm(finding: Finding) -> bool:
+    """Whether a person must know of it without a proof.
+
+    What was seen while training or by the preflight, at warning or above; what was only read in
+    the source, beyond doubt.
+    """
+    is_read = {"path", "line"} <= finding.evidence.keys()
+    return finding.severity >= (Severity.CRITICAL if is_read else Severity.WARNING)
 
 
 def _must_speak(evidence: Evidence) -> bool:
     """Whether the observed run was in trouble that no cause is named for."""
     if evidence.base.error:
         return True
-    return evidence.is_sick and any(_is_alarm(evidence, one) for one in evidence.findings)
+    return evidence.is_sick and any(_is_alarm(one) for one in evidence.findings)
 
 
 def _cause(evidence: Evidence, opinion: Opinion, share: float, trials: dict[str, Trial]) -> Cause:
@@ -203,7 +215,7 @@ def _explanation(evidence: Evidence, opinion: Opinion, meaning: str) -> str:
     name = opinion.proof or opinion.best
     judgement = evidence.made[name].judgement if name else None
     if name is not None and judgement is not None:
-        text = known_changes()[name].text
+        text = "the same run once more" if name == RERUN else known_changes()[name].text
         claim = (
             "which proves it: the placebo did not help" if opinion.proof else "which is no proof"
         )
