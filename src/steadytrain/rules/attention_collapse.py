@@ -11,14 +11,14 @@ and in half precision the logits go on to overflow.
 
 ## Fires on
     attention_logit_max@a 51x3
-    attention_entropy@a 0.19x3
+    attention_entropy@a 0.049x3
 
 ## Stays silent on
     attention_logit_max@a 49x3
-    attention_entropy@a 0.19x3
+    attention_entropy@a 0.049x3
 
     attention_logit_max@a 51x3
-    attention_entropy@a 0.21x3
+    attention_entropy@a 0.051x3
 
 ## What to do
 Divide by the root of the head's width; normalise queries and keys; lower the rate or warm up, since
@@ -54,13 +54,13 @@ class AttentionCollapse:
 
     max_logit: float = 50.0
     """Magnitude that an attention logit may reach."""
-    min_entropy: float = 0.2
+    min_entropy: float = 0.05
     """Share of the largest entropy that attention must keep."""
 
     def __post_init__(self) -> None:
         if not (self.max_logit > 0 and 0 < self.min_entropy < 1):
             msg = f"max_logit must be above 0 and min_entropy in 0..1, got {self.max_logit} and"
-            raise ValueError(f"{msg} {self.min_entropy}. Try 50 and 0.2.")
+            raise ValueError(f"{msg} {self.min_entropy}. Try 50 and 0.05.")
 
     @property
     def lookback(self) -> int:

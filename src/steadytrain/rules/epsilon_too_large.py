@@ -47,7 +47,11 @@ EARLY: Final = 100
 """Steps from the start within which no run has converged."""
 
 
-@rule(code="OPT007", causes=("adam-eps", "loss-reduction", "lr-too-low"), repeat_after=1000)
+_EPSILON: Final = ("adam-eps", "loss-reduction", "lr-too-low")
+_GRADIENT: Final = ("saturated-activation", "vanishing-gradient", "adam-eps")
+
+
+@rule(code="OPT007", causes=_EPSILON, repeat_after=1000)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpsilonTooLarge:
     """Options of the rule."""
@@ -76,12 +80,19 @@ class EpsilonTooLarge:
     def _finding(self, history: History, look: Look) -> Finding:
         names = history.sites("eps_ratio")
         ratio = float(np.median(look.values[look.hit]))
+        moment = history.between("second_moment_rms", look.step, look.step + 1)[0]
+        products = (look.values * moment)[look.hit]
+        products = products[np.isfinite(products)]
+        epsilon = float(np.median(products)) if len(products) else float("nan")
+        losses = history.head("loss", 1)[1]
+        tiny = len(losses) > 0 and bool(np.abs(losses[0, 0]) < 1e-3)
         early = look.step - history.first_step <= EARLY
         return state(
             self,
             step=look.step,
             severity=Severity.WARNING if early else Severity.NOTE,
             site=names[look.first],
+            causes=_EPSILON if tiny or not epsilon < 1e-6 else _GRADIENT,
             message=f"Adam's epsilon is {number(ratio)} times the root of its second moment in "
             f"{extent(look.hit, look.measured, 'parameters')}; above {number(self.max_ratio)} it sets the "
             "steps, which are that much shorter than the rate says. Set eps to 1e-8 or below the "

@@ -157,7 +157,7 @@ class ExplodingGradient:
             site=names[0] if names else None,
             message=f"The gradient norm is {number(usual * factor)}, {number(factor)} times its recent "
             f"{number(usual)} ({kind}).{where} Before the next step, {act}.",
-            causes=_JUMP if kind == "jump" else _GROWTH,
+            causes=_jump_causes(history, step) if kind == "jump" else _GROWTH,
             evidence={"kind": kind, "ratio": factor, "usual": usual, "parameters": names},
         )
 
@@ -180,6 +180,16 @@ class ExplodingGradient:
                 "to": ends[1],
             },
         )
+
+
+def _jump_causes(history: History, step: int) -> tuple[str, ...]:
+    """A bad batch lifts the gradients of all layers; one alone was not computed from it."""
+    rows = history.between("grad_norm", step - 9, step + 1)
+    ratio = rows[-1] / median(rows[:-1].T)
+    known = np.isfinite(ratio)
+    others = np.sort(ratio[known])[:-1]
+    lone = known.sum() >= 4 and bool((others < 3).all())
+    return ("hardware-fault", *_JUMP[:3]) if lone else _JUMP
 
 
 def _logs(history: History) -> Trail:

@@ -13,14 +13,17 @@ The optimizer moves by nothing, or by the last microbatch only; no error is rais
     grad_norm_total 0x5
 
     cleared_fraction 1.0x5
+    num_microbatches 4x5
 
 ## Stays silent on
     num_microbatches 1x5
     grad_norm_total 0x2 1.0x3
 
     cleared_fraction 0.0x5
+    num_microbatches 4x5
 
     cleared_fraction 1.0x2 0x3
+    num_microbatches 4x5
 
 ## What to do
 Call `zero_grad` after the optimizer's step (or before the first backward of a step), never between
@@ -72,7 +75,9 @@ class GradientsNotThere:
         stepped = np.isfinite(moved).any(axis=1) | (total == 0)
         bad = history.between("grad_num_nonfinite", start, stop)
         gone = (arrived > 0) & ~(total > 0) & stepped & ~(skipped > 0) & ~(bad > 0).any(axis=1)
-        for kind, held in (("gone", gone), ("cleared", cleared > 0.9)):
+        several = any("." in name for name in history.sites("learning_rate"))
+        alone = (cleared > 0.9) & (arrived > 1) & (not several)
+        for kind, held in (("gone", gone), ("cleared", alone)):
             runs = np.convolve(held, np.ones(self.min_steps), mode="valid") == self.min_steps
             for row in np.flatnonzero(runs):
                 yield self._finding(history, history.fresh + int(row), kind)

@@ -16,6 +16,7 @@ too large, and the gradient of every block is of another size.
     act_rms@blocks.3 10.6
     act_rms@blocks.4 23.4
     act_rms@blocks.5 51.5
+    act_rms@blocks.5.inner 1
 
 ## Stays silent on
     act_rms@blocks.0 1
@@ -24,6 +25,7 @@ too large, and the gradient of every block is of another size.
     act_rms@blocks.3 9.9
     act_rms@blocks.4 21.4
     act_rms@blocks.5 46
+    act_rms@blocks.5.inner 1
 
     act_rms@blocks.0 1
     act_rms@blocks.1 1
@@ -31,6 +33,7 @@ too large, and the gradient of every block is of another size.
     act_rms@blocks.3 100
     act_rms@blocks.4 100
     act_rms@blocks.5 100
+    act_rms@blocks.5.inner 1
 
 ## What to do
 Scale the branches by 1 / sqrt(2 * depth) or start them at zero, normalise what each branch reads,
@@ -47,6 +50,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
@@ -56,6 +60,11 @@ from steadytrain.core.robust import Rows
 from steadytrain.core.rule import rule, state
 from steadytrain.rules._depth import profile, tenth_rows
 from steadytrain.rules._extent import number
+
+_PLAIN: Final = ("init-too-large", "missing-norm", "exploding-gradient")
+
+LEAVES: Final = 4
+"""Layers of a plain stack have no shortcut that adds up: more is usual, and another thing is meant."""
 
 
 @rule(
@@ -89,11 +98,15 @@ class ResidualGrowth:
                 if len(blocks) < self.min_blocks:
                     continue
                 seen = profile(row[blocks], self.max_growth)
-                if seen and seen.factor > self.max_growth and seen.is_geometric(0.8):
+                leaf = not _has_inside(names, names[int(blocks[-1])])
+                bar = self.max_growth * (LEAVES if leaf else 1)
+                if seen and seen.factor > bar and seen.is_geometric(0.8):
                     ends = names[int(blocks[0])], names[int(blocks[-1])]
-                    yield self._finding(step, seen.factor, len(blocks), ends)
+                    yield self._finding(step, seen.factor, len(blocks), ends, leaf=leaf)
 
-    def _finding(self, step: int, factor: float, count: int, ends: tuple[str, str]) -> Finding:
+    def _finding(
+        self, step: int, factor: float, count: int, ends: tuple[str, str], *, leaf: bool
+    ) -> Finding:
         each = factor ** (1 / (count - 1))
         return state(
             self,
@@ -103,8 +116,14 @@ class ResidualGrowth:
             message=f"Outputs grow {number(factor)}-fold over {count} blocks from {ends[0]} to {ends[1]}, "
             f"{number(each)} per block; {number(self.max_growth)} is a lot. Scale the branches by "
             "1/sqrt(2*depth) or start them at zero, and normalise what they read.",
+            causes=_PLAIN if leaf else (),
             evidence={"growth": factor, "blocks": count, "first": ends[0], "last": ends[1]},
         )
+
+
+@lru_cache(maxsize=256)
+def _has_inside(names: tuple[str, ...], name: str) -> bool:
+    return any(other.startswith(f"{name}.") for other in names)
 
 
 @lru_cache(maxsize=16)

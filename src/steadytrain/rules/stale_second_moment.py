@@ -9,20 +9,20 @@ Every step is too short by that factor, for as long as the memory lasts: with a 
 thousand steps, with 0.9999 ten thousand.
 
 ## Fires on
-    second_moment_rms@a.weight 10.1x8
-    second_moment_rms@b.weight 10.1x8
+    second_moment_rms@a.weight 15.1x8
+    second_moment_rms@b.weight 15.1x8
     grad_rms@a.weight 1x8
     grad_rms@b.weight 1x8
     loss 2x8
 
 ## Stays silent on
-    second_moment_rms@a.weight 9.9x8
-    second_moment_rms@b.weight 9.9x8
+    second_moment_rms@a.weight 14.9x8
+    second_moment_rms@b.weight 14.9x8
     grad_rms@a.weight 1x8
     grad_rms@b.weight 1x8
     loss 2x8
 
-    second_moment_rms@a.weight 12x8
+    second_moment_rms@a.weight 18x8
     second_moment_rms@b.weight 1.2x8
     grad_rms@a.weight 1x8
     grad_rms@b.weight 1x8
@@ -53,28 +53,31 @@ from steadytrain.rules._extent import named, number
 
 LOOKS: Final = 6
 
+RECENT: Final = 24
+"""Steps whose gradients, together, are those that arrive now."""
+
 
 @rule(code="OPT008", causes=("adam-beta2-too-high", "missing-grad-clip", "lr-too-low"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaleSecondMoment:
     """Options of the rule."""
 
-    max_ratio: float = 10.0
+    max_ratio: float = 15.0
     """Root of the second moment over the gradient, for the median matrix."""
 
     def __post_init__(self) -> None:
         if not self.max_ratio > 1:
             msg = f"max_ratio must be above 1, got {self.max_ratio}: it is second moment over gradient."
-            raise ValueError(f"{msg} Try 10.")
+            raise ValueError(f"{msg} Try 15.")
 
     @property
     def lookback(self) -> int:
-        return 128
+        return 128 + RECENT
 
     def check(self, history: History, /) -> Iterator[Finding]:
         steps, _ = history.measured("second_moment_rms")
         for step in steps[steps >= history.fresh].tolist():
-            own = steps[(steps <= step) & (steps >= step - self.lookback)][-LOOKS:].tolist()
+            own = steps[(steps <= step) & (steps >= step - 128)][-LOOKS:].tolist()
             if len(own) < LOOKS:
                 continue
             ratios = np.array([_ratios(history, look) for look in own])
@@ -99,10 +102,11 @@ class StaleSecondMoment:
 
 def _ratios(history: History, step: int) -> Floats:
     """Root of the second moment over the clipped gradient's size, biases left out."""
-    kept = history.between("clip_coefficient", step, step + 1)[0, 0]
-    kept = kept if kept > 0 else 1.0
+    kept = history.between("clip_coefficient", step - RECENT + 1, step + 1)
     moment = history.between("second_moment_rms", step, step + 1)[0]
-    grads = history.between("grad_rms", step, step + 1)[0] * kept
+    rows = history.between("grad_rms", step - RECENT + 1, step + 1) * np.where(kept > 0, kept, 1.0)
+    count = np.isfinite(rows).sum(axis=0)
+    grads = np.sqrt(np.nansum(np.square(rows), axis=0) / np.maximum(count, 1))
     weights = weight_sites(history.sites("grad_rms"))[0]
     known = weights & (grads > 0) & np.isfinite(moment) & np.isfinite(grads)
     return np.where(known, moment / np.where(known, grads, 1.0), np.nan)

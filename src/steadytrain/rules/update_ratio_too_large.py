@@ -86,7 +86,9 @@ class UpdateRatioTooLarge:
         earlier = range(steps.start - self.lookback, steps.start)
         context = np.concatenate([matrix_medians(history, "update_ratio", earlier), ratios])
         windows = np.lib.stride_tricks.sliding_window_view(context, WINDOW)
-        usual = np.where(np.isfinite(windows).sum(axis=1) >= WINDOW // 2, median(windows), np.nan)
+        usual = median(windows)
+        still = median(windows[:, -WINDOW // 4 :]) > self.max_usual
+        usual = np.where(still & np.isfinite(windows).all(axis=1), usual, np.nan)
         for row in np.flatnonzero((ratios > self.max_ratio) | (usual > self.max_usual)):
             yield self._finding(history.fresh + int(row), ratios[row], usual[row])
 
