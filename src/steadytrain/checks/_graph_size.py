@@ -17,11 +17,14 @@ def num_live_nodes() -> int:
     Memory that processes give back late, caches and the allocator's own do not count: only what a
     reference to a tensor keeps.
     """
-    ends: list[Any] = [
-        one.grad_fn
-        for one in gc.get_objects()
-        if issubclass(type(one), Tensor) and one.grad_fn is not None
-    ]
+    kinds: dict[type, bool] = {}
+    ends: list[Any] = []
+    for one in gc.get_objects():
+        kind = type(one)
+        if kind not in kinds:  # a million objects are of a few hundred types
+            kinds[kind] = issubclass(kind, Tensor)
+        if kinds[kind] and one.grad_fn is not None:
+            ends.append(one.grad_fn)
     seen: set[Any] = set()
     while ends and len(seen) < MAX_NODES:
         node = ends.pop()

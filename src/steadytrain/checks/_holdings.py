@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,18 @@ class Holdings:
             for key, parameter in self.parameters.items()
             if parameter.requires_grad and key not in self.held
         ]
+
+    @property
+    def replaced(self) -> list[int]:
+        """Missing parameters for which an optimizer holds a stranger of the same shape."""
+        shapes = Counter(tuple(one.shape) for one in self.strangers)
+        found: list[int] = []
+        for key in self.missing:
+            shape = tuple(self.parameters[key].shape)
+            if shapes[shape] > 0:
+                shapes[shape] -= 1
+                found.append(key)
+        return found
 
     @property
     def strangers(self) -> list[Tensor]:

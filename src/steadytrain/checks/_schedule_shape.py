@@ -18,6 +18,9 @@ JUMP: Final = 20.0
 DROP: Final = 50.0
 """Factor by which it may fall within one step; staircases fall by 10."""
 
+SHORTEST: Final = 50
+"""Steps within which no exponential decay is meant to be over, however short the pass is."""
+
 ENDLESS: Final = 10_000
 """Steps after which a warmup must have reached half the rate."""
 
@@ -118,21 +121,22 @@ def _jump(rates: Rates, _base: float, _epoch: int | None) -> Oddity | None:
 
 def _gone_at_once(rates: Rates, _base: float, epoch: int | None) -> Oddity | None:
     """A decay by factors that is over before the first pass over the data is."""
-    if epoch is None or epoch < 2:
-        return None
     peak = int(rates.argmax())
     after = rates[peak:] / rates[peak]
     low = np.flatnonzero(after < 1.001e-3)
-    if not len(low) or peak + low[0] >= epoch or after[low[0] :].max() > 0.1:
+    if not len(low) or after[low[0] :].max() > 0.1:
         return None
     half = int(np.flatnonzero(after < 0.5)[0])
-    if not (low[0] > 6 * half or _is_staircase(after[: low[0] + 1])):
-        return None  # a line or a cosine to zero ends where it was told to
+    by_factors, whole = low[0] > 6 * half, epoch or 0
+    within = max(whole, SHORTEST) if by_factors else whole
+    # a line or a cosine to zero ends where it was told to
+    if peak + low[0] >= within or not (by_factors or _is_staircase(after[: low[0] + 1])):
+        return None
     return Oddity(
         kind="gone",
         step=peak + int(low[0]),
-        message=f"the rate is a thousandth of its peak after {peak + low[0]} steps, before the first "
-        f"pass of {epoch} batches is over: it counts steps where epochs are meant",
+        message=f"the rate is a thousandth of its peak after {peak + low[0]} steps, where a pass over "
+        f"the data has {epoch or 'more'}: it counts steps where epochs are meant",
     )
 
 

@@ -26,6 +26,9 @@ NUM_CALLS: Final = 12
 FEWEST: Final = 7
 """Steps that are taken however long they last."""
 
+COUNTED: Final = (1, 3, 5)
+"""Steps, from 0, after which the graphs are counted."""
+
 MOST: Final = 130
 """Steps at most while no optimizer has moved."""
 
@@ -60,7 +63,7 @@ class Steps:
     moved: dict[str, bool] = field(default_factory=dict[str, bool])
     """Whether each parameter is another one after the steps."""
     nodes: list[int] = field(default_factory=list[int])
-    """Graph nodes alive after each step, from the second on."""
+    """Graph nodes alive after the steps in `COUNTED`."""
     modes: list[ModeSeen] = field(default_factory=list[ModeSeen])
     shrunk_late: list[float] = field(default_factory=list[float])
     """Factor by which gradients were made smaller after the optimizer had used them."""
@@ -112,7 +115,7 @@ def _run(trial: Trial, traffic: Traffic, steps: Steps, *, quick: bool) -> None:
         trial.program.step = start + call + 1
         _note_late_clip(traffic, steps)
         steps.schedule_counts.append(int(getattr(trial.program.scheduler, "last_epoch", 0)))
-        if 1 <= call < FEWEST:
+        if call in COUNTED:
             steps.nodes.append(num_live_nodes())
 
 

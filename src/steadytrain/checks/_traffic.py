@@ -24,6 +24,8 @@ class Path:
     """Backward passes that reached it, be it with zeros."""
     num_brought: int = 0
     """Backward passes that brought a finite gradient other than zero."""
+    num_nonfinite: int = 0
+    """Backward passes that brought NaN or infinity."""
     num_used: int = 0
     """Optimizer steps that found a gradient."""
     num_stale: int = 0
@@ -115,6 +117,7 @@ class Traffic:
         elif path.is_spent:
             path.is_mixed = True
         path.is_waiting, path.is_spent = False, False
+        path.num_nonfinite += not math.isfinite(size)
         if math.isfinite(size) and size > 0.0:
             path.num_brought += 1
             path.is_waiting = True

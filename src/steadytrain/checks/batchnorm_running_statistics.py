@@ -72,9 +72,8 @@ class BatchnormRunningStatistics:
 
     def _of_momentum(self, norms: dict[str, Any]) -> Iterator[Finding]:
         for path, norm in norms.items():
-            momentum = norm.momentum
-            inside = momentum is None or self.min_momentum <= momentum < self.max_momentum
-            if norm.training and not inside:
+            momentum = 0.1 if norm.momentum is None else float(norm.momentum)
+            if norm.training and not self.min_momentum <= momentum < self.max_momentum:
                 yield finding(
                     self,
                     f"{path} has a momentum of {momentum:g}, expected {self.min_momentum:g} to "

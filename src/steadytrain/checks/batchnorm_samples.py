@@ -9,10 +9,10 @@ Of two values one is always above the mean and one below: every unit says which 
 and not what it saw. A single value has no variance at all, and PyTorch raises.
 
 ## Passes when
-Every batch norm sees more than four values per channel.
+Every batch norm sees more than four values per channel, from three samples or more.
 
 ## Fails when
-One sees four or fewer, or a batch of one sample will reach a batch norm without positions. Under
+One sees four or fewer, or those of one or two samples; or a batch of one sample will reach a batch norm without positions. Under
 DistributedDataParallel the count is that of one process, unless the norm is a SyncBatchNorm.
 
 ## What to do
@@ -46,6 +46,8 @@ class BatchnormSamples:
 
     min_values: int = 5
     """Values per channel that a norm needs."""
+    min_samples: int = 3
+    """Samples that they must come from: neighbouring positions are much alike."""
 
     def judge(self, scene: Scene, /) -> Answer:
         norms = {
@@ -59,6 +61,10 @@ class BatchnormSamples:
         least = min(counts.values())
         seen = f"at least {least} values per channel"
         few = [path for path, count in counts.items() if count < self.min_values]
+        size = num_samples(scene.batch())
+        if not few and size is not None and size < self.min_samples:
+            what = f"{listed(list(counts))} take their statistics from {size} samples"
+            return self._failed(f"{seen}, of {size} samples", what, size, next(iter(counts)))
         if few:
             what = f"{listed(few)} take their statistics from {least} values per channel"
             return self._failed(seen, what, least, few[0])
@@ -76,7 +82,7 @@ class BatchnormSamples:
             findings=[
                 finding(
                     self,
-                    f"{what[0].upper()}{what[1:]}, expected {self.min_values} or more. Use larger "
+                    f"{what[0].upper()}{what[1:]}, expected more. Use larger "
                     "batches, drop_last=True, or a norm over one sample such as nn.GroupNorm.",
                     site=site,
                     evidence={"values_per_channel": least},

@@ -34,6 +34,7 @@ from steadytrain.checks._naming import listed
 from steadytrain.checks._scene import Scene
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import check, failed, finding, not_applicable, passed
+from steadytrain.core.finding import Severity
 
 
 @check(code="INI252", causes=("dropout-too-high",), stage="architecture")
@@ -62,6 +63,7 @@ class CrowdingDropout:
                     self,
                     f"{listed(large)} drop {most:.0%} of their units at every step, expected at "
                     "most a half. The argument is the share to drop, not to keep.",
+                    severity=Severity.CRITICAL if most >= 0.9 else Severity.WARNING,
                     site=large[0],
                     evidence={"dropped": most, "sites": large[:8]},
                 )

@@ -10,11 +10,12 @@ Freezing keeps what was learned. Of a new network it keeps random features, on w
 do learn cannot build.
 
 ## Passes when
-Nothing is frozen; or what is frozen was trained before, is a copy or twin of a trainable part
-(target networks, teachers), holds no matrix, or does not tell.
+Nothing is frozen; or what is frozen is in no optimizer either, which says that it is meant; was
+trained before; is a copy or twin of a trainable part (target networks, teachers); holds no matrix;
+or does not tell.
 
 ## Fails when
-Everything is frozen; or a frozen layer with a matrix is fresh.
+Everything is frozen; or a frozen layer with a matrix is fresh, and an optimizer was given it.
 
 ## What to do
 Take out the line that freezes (`requires_grad_(False)`), or load the weights that it was meant to
@@ -31,6 +32,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from steadytrain.checks._holdings import holdings_of
 from steadytrain.checks._naming import listed
 from steadytrain.checks._origin import origin_of
 from steadytrain.checks._scene import Scene
@@ -52,9 +54,10 @@ class FrozenParameters:
             return self._failed(seen, frozen, "Every parameter is frozen", Severity.CRITICAL)
         if not frozen:
             return passed(self, seen, 0)
-        fresh = _fresh(scene.model)
+        held = holdings_of(scene.program).held
+        fresh = _fresh(scene.model, frozenset(held))
         if not fresh:
-            return passed(self, f"{seen}, none of them visibly untrained", len(frozen))
+            return passed(self, f"{seen}, on purpose as it seems", len(frozen))
         what = f"{listed(fresh)} are frozen and still as they were initialised"
         return self._failed(f"{seen}, {len(fresh)} layers untrained", fresh, what, Severity.WARNING)
 
@@ -76,13 +79,14 @@ class FrozenParameters:
         )
 
 
-def _fresh(model: nn.Module) -> list[str]:
-    """Paths of the frozen layers, if no frozen layer was ever trained and one holds a matrix."""
+def _fresh(model: nn.Module, held: frozenset[int]) -> list[str]:
+    """Frozen layers that an optimizer holds, if none was ever trained and one has a matrix."""
     twins = set(_with_trainable_twin(model))
     frozen = {
         path: module
         for path, module in model.named_modules()
-        if _is_frozen(module) and not any(path == t or path.startswith(f"{t}.") for t in twins)
+        if _is_frozen(module, held)
+        and not any(path == t or path.startswith(f"{t}.") for t in twins)
     }
     if origin_of(frozen.values()) != "fresh":
         return []
@@ -91,9 +95,11 @@ def _fresh(model: nn.Module) -> list[str]:
     return names if has_matrix else []
 
 
-def _is_frozen(module: nn.Module) -> bool:
+def _is_frozen(module: nn.Module, held: frozenset[int]) -> bool:
+    """Whether nothing in it learns though an optimizer was given it to be trained."""
     own = list(module.parameters(recurse=False))
-    return bool(own) and not any(one.requires_grad for one in own)
+    given = any(id(one) in held for one in own)
+    return given and not any(one.requires_grad for one in own)
 
 
 def _with_trainable_twin(model: nn.Module) -> Iterator[str]:
@@ -102,9 +108,8 @@ def _with_trainable_twin(model: nn.Module) -> Iterator[str]:
     trainable: set[tuple[object, ...]] = set()
     for path, module in model.named_modules():
         own = list(module.parameters())
-        shape = tuple(tuple(one.shape) for one in own)
-        if path and len(own) > 2 and not any(one.requires_grad for one in own):
-            shapes[path] = shape
-        elif own and all(one.requires_grad for one in own):
-            trainable.add(shape)
+        learning = [tuple(one.shape) for one in own if one.requires_grad]
+        if path and len(own) > 2 and not learning:
+            shapes[path] = tuple(tuple(one.shape) for one in own)
+        trainable.add(tuple(learning))
     yield from (path for path, shape in shapes.items() if shape in trainable)

@@ -1,8 +1,8 @@
 """Graphs of earlier steps are kept, and there are more of them after every step.
 
 ## What it does
-Takes some steps of the program's own on a copy and counts after each one the autograd nodes that
-any living tensor leads to.
+Takes some steps of the program's own on a copy and counts after every second one the autograd nodes
+that any living tensor leads to.
 
 ## Why it matters
 Each graph keeps the activations of its forward pass: memory grows until there is none left, and a
@@ -12,8 +12,7 @@ state that is carried with its graph makes every backward longer.
 The count stays, or settles.
 
 ## Fails when
-It grows with every step to the last that was looked at, by as much at the end as at the
-beginning.
+It grows from each count to the next, by as much at the end as at the beginning.
 
 ## What to do
 Keep `loss.item()` or `loss.detach()`, not the loss; detach what is carried from batch to batch;
@@ -29,13 +28,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from steadytrain.checks._scene import Scene
-from steadytrain.checks._steps import steps_of
+from steadytrain.checks._steps import COUNTED, steps_of
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import check, failed, finding, not_applicable, passed
 from steadytrain.core.finding import Severity
-
-_FEWEST = 5
-"""Counts that are needed to call it growth."""
 
 
 @check(code="LOP254", causes=("graph-retained",), stage="loop")
@@ -46,13 +42,13 @@ class GraphRetained:
     def judge(self, scene: Scene, /) -> Answer:
         steps = scene.once(steps_of)
         nodes = steps.nodes
-        if len(nodes) < _FEWEST:
+        if len(nodes) < len(COUNTED):
             return not_applicable(self, f"{steps.num_calls} steps are too few to see growth")
         growth = [later - before for before, later in pairwise(nodes)]
-        seen = f"{nodes[0]} nodes after step 2, {nodes[-1]} after step {len(nodes) + 1}"
+        seen = f"{nodes[0]} nodes after step {COUNTED[0] + 1}, {nodes[-1]} after {COUNTED[-1] + 1}"
         if not (min(growth) > 0 and growth[-1] >= growth[0] / 2):
             return passed(self, seen, nodes[-1] - nodes[0])
-        per_step = sum(growth) / len(growth)
+        per_step = sum(growth) / (COUNTED[-1] - COUNTED[0])
         return failed(
             self,
             seen,

@@ -24,6 +24,7 @@ Micikevicius et al. 2018, section 3.2: gradients of a detection network below 2^
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -84,7 +85,7 @@ def _lost(scene: Scene) -> tuple[float, float]:
     raise Unseen("a larger loss overflows")
 
 
-def _gradients(loss: Tensor, wanted: list[Tensor], scale: float) -> list[Tensor | None]:
+def _gradients(loss: Tensor, wanted: Sequence[Tensor], scale: float) -> list[Tensor | None]:
     given = torch.autograd.grad(loss * scale, wanted, retain_graph=True, allow_unused=True)
     return [None if one is None else one.to_dense().double() / scale for one in given]
 

@@ -29,9 +29,10 @@ from dataclasses import dataclass
 
 from steadytrain.checks._naming import number
 from steadytrain.checks._scene import Scene
-from steadytrain.checks._sweep import Sweep, sweep_of
+from steadytrain.checks._sweep import MOST, batches_are_finite, sweep_of
+from steadytrain.checks._watched import Sweep
 from steadytrain.core.answer import Answer
-from steadytrain.core.check import check, failed, finding, passed
+from steadytrain.core.check import check, failed, finding, not_applicable, passed
 from steadytrain.core.finding import Severity
 
 _OPERATIONS = ("div-by-zero", "log-of-zero", "exp-overflow", "sqrt-zero-grad")
@@ -51,6 +52,8 @@ class NonfiniteLater:
     """Options of the check."""
 
     def judge(self, scene: Scene, /) -> Answer:
+        if not batches_are_finite(scene.batches(MOST)):
+            return not_applicable(self, "the data themselves are not finite")
         sweep = scene.once(sweep_of)
         bad = [place for place, loss in enumerate(sweep.losses) if not math.isfinite(loss)]
         half = f", float16 up to {number(sweep.largest_half)}" if sweep.halves else ""

@@ -2,7 +2,8 @@
 
 ## What it does
 Compares the parameters that want a gradient with what the program's optimizers hold, those in
-`extra` included, and leaves out the ones that backward does not reach.
+`extra` included. It leaves out the ones that backward does not reach, and those in whose place an
+optimizer holds another tensor of the same shape: `stale-optimizer-parameters` speaks of them.
 
 ## Why it matters
 What no optimizer holds stays as it was initialised: the rest of the network learns to live with
@@ -55,7 +56,7 @@ class ParametersNotInOptimizer:
         left_out = _left_out(scene, holdings)
         total = sum(p.requires_grad for p in holdings.parameters.values())
         if not left_out:
-            return passed(self, f"all {total} trainable parameters are held", 0)
+            return passed(self, f"none of {total} trainable parameters is left out", 0)
         names = [holdings.names[key] for key in left_out]
         seen = f"{len(names)} of {total} trainable parameters are in no optimizer"
         if _is_head_alone(scene.model, holdings, left_out):
@@ -84,7 +85,8 @@ class ParametersNotInOptimizer:
 
 def _left_out(scene: Scene, holdings: Holdings) -> list[int]:
     """Parameters that backward reaches and that neither an optimizer nor a step of it moves."""
-    missing = holdings.missing
+    replaced = set(holdings.replaced)
+    missing = [key for key in holdings.missing if key not in replaced]
     if not missing:
         return []
     try:

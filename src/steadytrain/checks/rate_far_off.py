@@ -17,7 +17,7 @@ in the trial.
 Too high: it lies above a tenth of the rate at which the loss diverges, or eight times the suggested
 one; the loss is blown up on the way or ends above its start; and a hundredth of the rate, at which
 it falls, ends clearly lower after forty steps. Too low: it is a
-thousandth of the suggested one or less, and in forty steps the loss falls by less than a fiftieth
+thousandth of the suggested one (without one, of a hundredth of the edge) or less, and in forty steps the loss falls by less than a fiftieth
 of what it falls at that.
 
 ## What to do
@@ -35,6 +35,7 @@ from statistics import median
 
 from steadytrain.checks._naming import number
 from steadytrain.checks._scene import Scene
+from steadytrain.checks._traffic import is_scale_free
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import Unseen, check, failed, finding, not_applicable, passed
 from steadytrain.optim._rate_sweep import RateSweep
@@ -43,6 +44,7 @@ from steadytrain.optim.range_test import has_diverged, suggestion
 _STEPS = 60
 _LOWEST, _HIGHEST = 1e-7, 10.0
 _TRIAL = 40
+_CLIP = ("missing-grad-clip",)
 
 
 @check(code="OPT259", causes=("lr-too-high", "lr-too-low"), stage="optimizer", slow=True)
@@ -69,19 +71,22 @@ class RateFarOff:
         high = high or (suggested is not None and rate > self.far_above * suggested)
         if high and _throws_about(scene, rate):
             return self._too_high(scene, seen, rate, suggested)
-        if suggested is not None and rate < self.far_below * suggested:
-            fall, could = _fall(scene, rate), _fall(scene, suggested)
+        usual = suggested or (edge and edge / 100)
+        if usual and rate < self.far_below * usual:
+            fall, could = _fall(scene, rate), _fall(scene, usual)
             if could > 0 and fall < could / 50:
-                return self._too_low(seen, rate, suggested)
+                return self._too_low(seen, rate, usual)
         return passed(self, seen, rate)
 
     def _too_high(self, scene: Scene, seen: str, rate: float, suggested: float | None) -> Answer:
-        warmup = () if scene.program.scheduler is not None else ("missing-warmup",)
+        program = scene.program
+        warmup = () if program.scheduler is not None else ("missing-warmup",)
+        clip = () if program.clip is not None or is_scale_free(program.optimizer) else _CLIP
         message = (
             f"At a rate of {number(rate)} the loss is blown up and ends higher after {_TRIAL} steps "
             f"than at {number(rate / 100)}, where it falls. Begin with {_shown(suggested or rate / 100)} and a warmup."
         )
-        return self._failed(seen, message, rate, suggested, ("lr-too-high", *warmup))
+        return self._failed(seen, message, rate, suggested, ("lr-too-high", *clip, *warmup))
 
     def _too_low(self, seen: str, rate: float, suggested: float) -> Answer:
         message = (
@@ -111,10 +116,12 @@ def _range(scene: Scene) -> tuple[float | None, float | None]:
     return suggestion(rates, losses, _STEPS), edge
 
 
-def _losses(scene: Scene, rates: list[float], *, until_diverged: bool = False) -> list[float]:
+def _losses(
+    scene: Scene, rates: list[float], *, until_diverged: bool = False, num_batches: int = 8
+) -> list[float]:
     losses: list[float] = []
     with scene.trial() as trial:
-        trial.program.batches = list(trial.batches(8))
+        trial.program.batches = list(trial.batches(num_batches))
         try:
             sweep = RateSweep(trial.program)
             for rate in rates:
@@ -157,6 +164,6 @@ def _own_losses(scene: Scene) -> list[float]:
 
 
 def _fall(scene: Scene, rate: float) -> float:
-    """How far the loss falls in the trial."""
-    losses = _losses(scene, [rate] * _TRIAL)
-    return median(losses[:10]) - median(losses[-10:]) if len(losses) == _TRIAL else 0.0
+    """How far the loss of one batch falls in the trial: others would add their differences."""
+    losses = _losses(scene, [rate] * _TRIAL, num_batches=1)
+    return median(losses[:3]) - median(losses[-3:]) if len(losses) == _TRIAL else 0.0

@@ -15,7 +15,7 @@ restarts, cycles.
 ## Fails when
 The rate is negative or not finite; falls by more than fifty or leaps above all earlier rates by more
 than twenty in one step; climbs the same ramp over and over; is a thousandth of its peak by factors
-before the first pass over the data is over; climbs back slowly from zero twice within 300 steps; or
+before the first pass over the data is over, or within fifty steps; climbs back slowly from zero twice within 300 steps; or
 is not half of what was given after ten thousand steps and fifty passes.
 
 ## What to do

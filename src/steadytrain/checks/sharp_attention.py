@@ -1,8 +1,9 @@
 """Attention, or another softmax inside the network, begins at its flat end.
 
 ## What it does
-Computes the scores of every `scaled_dot_product_attention` of the first batch, takes the inputs of
-every softmax that runs inside a module, and measures how far the scores of one row spread.
+Computes the scores of every `scaled_dot_product_attention` and `nn.MultiheadAttention` of the first
+batch, takes the inputs of
+every softmax over three dimensions or more, and measures how far the scores of one row spread.
 
 ## Why it matters
 With scores that are tens apart every query takes one key whole: the softmax has no slope, and which
@@ -58,7 +59,9 @@ class SharpAttention:
     def judge(self, scene: Scene, /) -> Answer:
         spreads = [(path, spread) for path, spread in _spreads(scene.first.calls) if spread > 0.0]
         if not spreads:
-            return not_applicable(self, "no attention and no softmax inside a module was seen")
+            return not_applicable(
+                self, "no attention and no softmax over three dimensions was seen"
+            )
         path, most = max(spreads, key=lambda one: one[1])
         seen = f"scores of one row spread by {number(most)}"
         if most < self.max_spread:
@@ -84,7 +87,9 @@ def _spreads(calls: tuple[Call, ...]) -> Iterator[tuple[str, float]]:
     for call in calls:
         if call.name == "scaled_dot_product_attention":
             scores = _scores(call)
-        elif call.name == "softmax" and call.path:
+        elif call.name == "multi_head_attention_forward":
+            scores = _packed_scores(call)
+        elif call.name == "softmax":
             scores = _along_last(call)
         else:
             continue
@@ -102,6 +107,23 @@ def _scores(call: Call) -> Tensor | None:
     scale: Any = call["scale"]
     scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
     return query @ key.transpose(-1, -2) * scale
+
+
+def _packed_scores(call: Call) -> Tensor | None:
+    """The scores of torch's own attention layer, from its packed projection."""
+    query, key, weight = call["query"], call["key"], call["in_proj_weight"]
+    heads = call["num_heads"]
+    if not all(isinstance(one, Tensor) for one in (query, key, weight)) or query.dim() != 3:
+        return None
+    width, bias = query.shape[-1], call["in_proj_bias"]
+    parts = zip((query, key), weight.float().split(width)[:2], strict=True)
+    projected = [one[:, :_FEW].float() @ part.T for one, part in parts]
+    if isinstance(bias, Tensor):
+        pieces = bias.float().split(width)[:2]
+        projected = [one + own for one, own in zip(projected, pieces, strict=True)]
+    # time, samples, width -> samples, heads, time, width of a head
+    split = [one.unflatten(-1, (heads, -1)).permute(1, 2, 0, 3) for one in projected]
+    return split[0] @ split[1].transpose(-1, -2) * (width // heads) ** -0.5
 
 
 def _along_last(call: Call) -> Tensor | None:

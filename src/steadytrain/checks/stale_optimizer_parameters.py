@@ -26,10 +26,9 @@ those the optimizer was given.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
-from steadytrain.checks._holdings import Holdings, holdings_of
+from steadytrain.checks._holdings import holdings_of
 from steadytrain.checks._naming import listed
 from steadytrain.checks._scene import Scene
 from steadytrain.core.answer import Answer
@@ -52,7 +51,7 @@ class StaleOptimizerParameters:
         if not strangers:
             return passed(self, f"all {len(holdings.held)} tensors held belong to the program", 0)
         seen = f"{len(strangers)} of {len(holdings.held)} tensors held belong to nothing"
-        replaced = _replaced(holdings)
+        replaced = [holdings.names[key] for key in holdings.replaced]
         if not replaced:
             return passed(self, f"{seen}, and no trainable parameter is missing", len(strangers))
         return failed(
@@ -71,15 +70,3 @@ class StaleOptimizerParameters:
                 )
             ],
         )
-
-
-def _replaced(holdings: Holdings) -> list[str]:
-    """Missing parameters for which an optimizer holds a stranger of the same shape."""
-    shapes = Counter(tuple(one.shape) for one in holdings.strangers)
-    found: list[str] = []
-    for key in holdings.missing:
-        shape = tuple(holdings.parameters[key].shape)
-        if shapes[shape] > 0:
-            shapes[shape] -= 1
-            found.append(holdings.names[key])
-    return found

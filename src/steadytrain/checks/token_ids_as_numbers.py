@@ -33,6 +33,7 @@ from steadytrain.checks._entrance import Entrance, entrance_of
 from steadytrain.checks._scene import Scene
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import check, failed, finding, passed
+from steadytrain.core.finding import Severity
 
 _WHOLE = (torch.int16, torch.int32, torch.int64)
 
@@ -62,6 +63,7 @@ class TokenIdsAsNumbers:
                     self,
                     f"Integers up to {largest} enter {entrance.path or 'the model'} as quantities, "
                     "and look like indices of a vocabulary. Put nn.Embedding in front of it.",
+                    severity=Severity.CRITICAL,
                     site=entrance.path or None,
                     evidence={"largest": largest, "shape": tuple(wrong[0].shape)},
                 )
