@@ -16,8 +16,9 @@ If the division changes nothing, the sum was divided already. Against it speaks 
 back with: clip the gradient norm at 1.
 
 ## The fix
-Divide each loss by the number of microbatches of the window (of items, where they differ) before
-backward.
+Divide each loss by the number of microbatches of the window before backward, (loss /
+window).backward(); where microbatches differ in size, by the number of items or tokens of the
+whole window.
 
 ## Source
 Hugging Face 2024 on gradient accumulation; Goyal et al. 2017, section 5.
@@ -39,7 +40,8 @@ CAUSE = root_cause(
     proofs=("divide-by-microbatches",),
     refutations=("clip-at-one",),
     fix=(
-        "Divide each loss by the number of microbatches of the window (of items, where they "
-        "differ) before backward."
+        "Divide each loss by the number of microbatches of the window before backward, (loss / "
+        "window).backward(); where microbatches differ in size, by the number of items or "
+        "tokens of the whole window."
     ),
 )

@@ -31,9 +31,10 @@ CAUSE = root_cause(
     __doc__,
     nominations={
         "epsilon-against-gradient": 1.0,
-        "adam-eps": 0.95,
         "update-ratio-too-small": 0.5,
         "loss-plateau": 0.15,
+        "epsilon-too-large": 0.9,
+        "half-precision-weights": 0.2,
     },
     proofs=("adam-eps-small", "adam-eps-tiny"),
     refutations=("lr-times-hundred",),

@@ -33,12 +33,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={
-        "attention-entropy": 0.9,
-        "attention-logits": 0.9,
-        "attention-collapse": 0.9,
-        "saturated-activation": 0.2,
-    },
+    nominations={"attention-collapse": 0.9, "sharp-attention": 1.0, "uneven-rates": 0.3},
     proofs=("qk-norm", "lowest-rate-for-all", "initialise"),
     refutations=("clip-at-one",),
     fix=(

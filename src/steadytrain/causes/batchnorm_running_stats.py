@@ -32,9 +32,11 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={
-        "batchnorm-running-stats": 0.95,
-        "running-statistics": 0.95,
         "evaluation-mode": 0.15,
+        "batchnorm-running-statistics": 1.0,
+        "running-statistics-apart": 0.9,
+        "batchnorm-momentum": 0.8,
+        "validation-in-training-mode": 0.4,
     },
     proofs=("fresh-batchnorm",),
     refutations=("train-mode",),

@@ -30,12 +30,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={
-        "batchnorm-small-batch": 0.95,
-        "batch-norm-small-batch": 0.95,
-        "batch-norm-batch-size": 0.95,
-        "loss-plateau": 0.1,
-    },
+    nominations={"loss-plateau": 0.1, "batch-norm-of-few": 0.95, "batchnorm-samples": 1.0},
     proofs=("group-norm",),
     refutations=("lr-tenth", "fresh-batchnorm"),
     fix=(

@@ -29,7 +29,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"class-imbalance": 0.9, "label-imbalance": 0.9, "loss-plateau": 0.1},
+    nominations={"loss-plateau": 0.1, "class-balance": 1.0},
     proofs=("balance-classes",),
     refutations=("lr-times-ten",),
     fix=(

@@ -34,6 +34,7 @@ CAUSE = root_cause(
         "clip-always-active": 0.9,
         "clip-far-below-gradient": 1.0,
         "update-ratio-too-small": 0.5,
+        "gradients-of-one-size": 0.9,
     },
     proofs=("clip-loosened", "no-clip"),
     refutations=("mean-loss", "unscale-first", "lr-times-hundred"),

@@ -17,8 +17,8 @@ If standardised inputs change nothing, the scale is not what hinders. Against it
 comes back with: learning rate x 1/10; initialised for the architecture.
 
 ## The fix
-Standardise every feature with the mean and deviation of the training data, (x - mean) / std,
-pictures by channel, and use the same two numbers for validation.
+Compute mean and std = train.mean(0), train.std(0) once on the training data (pictures by
+channel), feed (x - mean) / std, and use the same two numbers for validation.
 
 ## Source
 LeCun et al. 1998, Efficient BackProp, section 4.3.
@@ -33,15 +33,15 @@ CAUSE = root_cause(
     __doc__,
     nominations={
         "dead-units": 0.5,
-        "data-not-normalized": 0.95,
-        "feature-scale": 0.95,
-        "unscaled-features": 0.95,
+        "feature-scale": 1.0,
         "loss-plateau": 0.2,
+        "unscaled-input": 0.95,
+        "initial-loss": 0.3,
     },
     proofs=("normalise-inputs",),
     refutations=("lr-tenth", "initialise"),
     fix=(
-        "Standardise every feature with the mean and deviation of the training data, (x - mean)"
-        " / std, pictures by channel, and use the same two numbers for validation."
+        "Compute mean and std = train.mean(0), train.std(0) once on the training data (pictures"
+        " by channel), feed (x - mean) / std, and use the same two numbers for validation."
     ),
 )

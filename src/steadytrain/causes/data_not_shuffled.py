@@ -34,8 +34,8 @@ CAUSE = root_cause(
     nominations={
         "divergence": 0.3,
         "loss-spike": 0.25,
-        "data-not-shuffled": 0.95,
-        "ordered-batches": 0.95,
+        "ordered-labels": 1.0,
+        "unshuffled-training-loader": 1.0,
     },
     proofs=("shuffle",),
     refutations=("lr-tenth", "drop-suspects"),

@@ -36,6 +36,8 @@ CAUSE = root_cause(
         "untrained-parameter": 0.6,
         "graph-cut-before-loss": 1.0,
         "loss-plateau": 0.15,
+        "gradients-not-there": 0.6,
+        "detached-loss": 1.0,
     },
     proofs=("reattach",),
     refutations=("unfreeze", "add-params"),

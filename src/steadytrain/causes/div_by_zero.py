@@ -29,7 +29,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"nonfinite-loss": 0.4, "nonfinite-activation": 0.4, "nonfinite-gradient": 0.25},
+    nominations={
+        "nonfinite-loss": 0.4,
+        "nonfinite-activation": 0.4,
+        "nonfinite-gradient": 0.25,
+        "division-without-eps": 1.0,
+    },
     proofs=("safe-div",),
     refutations=("safe-log", "safe-sqrt"),
     fix=(

@@ -33,10 +33,9 @@ CAUSE = root_cause(
     __doc__,
     nominations={
         "probabilities-for-logits": 1.0,
-        "double-softmax": 0.9,
-        "softmax-floor": 0.9,
         "softmax-before-cross-entropy": 1.0,
         "loss-plateau": 0.2,
+        "sigmoid-before-bce-with-logits": 1.0,
     },
     proofs=("logits-head", "no-final-activation"),
     refutations=("lr-times-ten",),

@@ -30,7 +30,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"dropout-too-high": 0.95, "dropout": 0.9, "loss-plateau": 0.25},
+    nominations={"loss-plateau": 0.25, "dropout-rate": 0.95, "crowding-dropout": 1.0},
     proofs=("less-dropout",),
     refutations=("lr-times-ten",),
     fix=(

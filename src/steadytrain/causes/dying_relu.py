@@ -18,8 +18,8 @@ If fresh weights or a lower rate revive nothing, the units are silent for want o
 it speaks a run that comes back with: inputs at mean 0 and deviation 1.
 
 ## The fix
-Lower the learning rate or warm it up, begin biases at zero, and use LeakyReLU or GELU in the
-place that was found.
+Lower the learning rate or warm it up, begin biases at zero (nn.init.zeros_), and put
+nn.LeakyReLU(0.1) or nn.GELU() in place of the ReLU in the place that was found.
 
 ## Source
 Maas et al. 2013; Lu et al. 2019, Dying ReLU and Initialization.
@@ -36,7 +36,7 @@ CAUSE = root_cause(
     proofs=("leaky-relu", "initialise", "lr-hundredth", "constant-schedule"),
     refutations=("normalise-inputs",),
     fix=(
-        "Lower the learning rate or warm it up, begin biases at zero, and use LeakyReLU or GELU"
-        " in {site}."
+        "Lower the learning rate or warm it up, begin biases at zero (nn.init.zeros_), and put "
+        "nn.LeakyReLU(0.1) or nn.GELU() in place of the ReLU in {site}."
     ),
 )

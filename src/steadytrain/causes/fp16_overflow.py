@@ -34,6 +34,7 @@ CAUSE = root_cause(
         "nonfinite-parameter": 0.3,
         "loss-scale-collapse": 0.5,
         "nonfinite-gradient": 0.2,
+        "nonfinite-later": 0.6,
     },
     proofs=("float32",),
     refutations=("safe-exp", "lr-tenth"),

@@ -33,6 +33,7 @@ CAUSE = root_cause(
         "untrained-parameter": 0.5,
         "detached-parameters": 0.3,
         "loss-plateau": 0.2,
+        "requires-grad-on-module": 0.9,
     },
     proofs=("unfreeze",),
     refutations=("add-params", "lr-times-ten"),

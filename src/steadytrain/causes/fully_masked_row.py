@@ -31,13 +31,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={
-        "nonfinite-activation": 0.4,
-        "empty-mask-rows": 1.0,
-        "masked-rows": 1.0,
-        "fully-masked-row": 1.0,
-        "nonfinite-gradient": 0.2,
-    },
+    nominations={"nonfinite-activation": 0.4, "empty-mask-rows": 1.0, "nonfinite-gradient": 0.2},
     proofs=("safe-masks",),
     refutations=("safe-div", "clip-at-one"),
     fix=(

@@ -31,11 +31,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={
-        "gan-balance": 0.9,
-        "discriminator-dominates": 0.95,
-        "update-ratio-too-small": 0.2,
-    },
+    nominations={"update-ratio-too-small": 0.2, "uneven-rates": 0.5, "fake-not-detached": 0.5},
     proofs=("highest-rate-for-all", "lowest-rate-for-all"),
     refutations=("clip-at-one",),
     fix=(

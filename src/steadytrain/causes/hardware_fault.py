@@ -29,12 +29,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={
-        "hardware-fault": 1.0,
-        "flipped-bit": 1.0,
-        "loss-spike": 0.1,
-        "nonfinite-parameter": 0.1,
-    },
+    nominations={"loss-spike": 0.1, "nonfinite-parameter": 0.1},
     proofs=("run-again",),
     refutations=("lr-tenth", "clip-at-one"),
     fix=(

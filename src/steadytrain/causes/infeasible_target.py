@@ -31,7 +31,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"infeasible-target": 1.0, "output-range": 0.3, "nonfinite-loss": 0.15},
+    nominations={"output-range": 0.3, "nonfinite-loss": 0.15, "unreachable-ctc-targets": 1.0},
     proofs=("feasible-targets", "no-final-activation", "drop-suspects"),
     refutations=("lr-tenth",),
     fix=(

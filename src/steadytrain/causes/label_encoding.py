@@ -30,7 +30,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"label-encoding": 1.0},
+    nominations={"label-encoding": 1.0, "class-zero-unlearned": 1.0},
     proofs=("labels-from-zero", "count-every-class"),
     refutations=("shift-labels-back",),
     fix=(

@@ -31,7 +31,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"loss-plateau": 0.5, "label-misaligned": 0.9, "shuffled-labels": 0.6},
+    nominations={"loss-plateau": 0.5},
     proofs=("realign-labels", "shift-labels-back", "shift-labels-forward"),
     refutations=("lr-times-ten",),
     fix=(

@@ -17,8 +17,8 @@ learned. Against it speaks a run that comes back with: labels shifted back by on
 shifted forward by one place; learning rate x 10.
 
 ## The fix
-Look at the samples with the highest loss of a trained model and correct or leave out the wrong
-ones; until then use label smoothing and stop early.
+Sort the samples by loss under a trained model (reduction='none'), correct or leave out the wrong
+ones among the highest; until then pass label_smoothing=0.1 and stop early.
 
 ## Source
 Zhang et al. 2017, Understanding deep learning requires rethinking generalization; Northcutt et
@@ -32,12 +32,13 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"label-noise": 0.9, "loss-plateau": 0.3, "overfitting": 0.4},
+    nominations={"label-noise": 0.9, "loss-plateau": 0.3},
     proofs=(),
     refutations=("shift-labels-back", "shift-labels-forward", "lr-times-ten"),
     fix=(
-        "Look at the samples with the highest loss of a trained model and correct or leave out "
-        "the wrong ones; until then use label smoothing and stop early."
+        "Sort the samples by loss under a trained model (reduction='none'), correct or leave "
+        "out the wrong ones among the highest; until then pass label_smoothing=0.1 and stop "
+        "early."
     ),
     unprovable="the right labels are in nobody's hands but the user's: no change to the program can put them back",
 )

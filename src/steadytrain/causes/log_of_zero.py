@@ -31,7 +31,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"nonfinite-loss": 0.5, "nonfinite-gradient": 0.3},
+    nominations={"nonfinite-loss": 0.5, "nonfinite-gradient": 0.3, "log-of-activation": 0.9},
     proofs=("safe-log",),
     refutations=("safe-div", "safe-exp", "lr-tenth"),
     fix=(

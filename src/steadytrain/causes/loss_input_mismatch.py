@@ -34,9 +34,10 @@ CAUSE = root_cause(
     nominations={
         "loss-input": 1.0,
         "loss-input-mismatch": 0.95,
-        "loss-below-zero": 0.5,
         "loss-plateau": 0.2,
         "divergence": 0.1,
+        "loss-without-bound": 0.5,
+        "loss-class-called-with-tensors": 1.0,
     },
     proofs=("logits-head", "last-axis"),
     refutations=("flip-loss",),

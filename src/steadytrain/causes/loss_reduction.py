@@ -31,10 +31,11 @@ CAUSE = root_cause(
     __doc__,
     nominations={
         "clip-always-active": 0.5,
-        "loss-reduction": 0.95,
         "initial-loss": 0.3,
         "divergence": 0.2,
         "epsilon-against-gradient": 0.3,
+        "first-loss-out-of-scale": 0.4,
+        "accumulation-not-divided": 0.2,
     },
     proofs=("mean-loss",),
     refutations=("lr-third",),

@@ -30,7 +30,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"loss-scale-collapse": 0.9},
+    nominations={"loss-scale-collapse": 0.9, "scaler-without-update": 0.7},
     proofs=("float32", "safe-sqrt"),
     refutations=("lr-tenth",),
     fix=(

@@ -16,8 +16,9 @@ If a lighter term changes nothing, the terms were in balance. Against it speaks 
 back with: learning rate x 1/10.
 
 ## The fix
-Print every term and the norm of its gradient, and weight them so that the main one leads: a
-penalty begins at a tenth of it.
+Print every term and the norm of its gradient (torch.autograd.grad(term, model.parameters(),
+retain_graph=True)), and weight them so that the main one leads: a penalty begins at a tenth of
+it.
 
 ## Source
 Kendall et al. 2018; Chen et al. 2018 (GradNorm).
@@ -30,11 +31,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"loss-term-scale": 0.95, "clip-always-active": 0.3, "loss-plateau": 0.2},
+    nominations={"clip-always-active": 0.3, "loss-plateau": 0.2},
     proofs=("lighter-term", "lighter-term-2", "lighter-term-3", "limit-terms"),
     refutations=("lr-tenth",),
     fix=(
-        "Print every term and the norm of its gradient, and weight them so that the main one "
-        "leads: a penalty begins at a tenth of it."
+        "Print every term and the norm of its gradient (torch.autograd.grad(term, "
+        "model.parameters(), retain_graph=True)), and weight them so that the main one leads: a"
+        " penalty begins at a tenth of it."
     ),
 )

@@ -33,8 +33,9 @@ CAUSE = root_cause(
     nominations={
         "untrained-parameter": 0.4,
         "update-ratio-too-small": 0.3,
-        "low-precision-update-lost": 0.95,
         "lost-updates": 0.95,
+        "updates-lost": 0.95,
+        "half-precision-weights": 0.9,
     },
     proofs=("float32",),
     refutations=("lr-times-ten",),

@@ -30,7 +30,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"implausible-schedule": 0.9, "schedule": 0.9},
+    nominations={
+        "implausible-schedule": 0.9,
+        "schedule-over-the-run": 0.95,
+        "schedule-interval": 0.9,
+        "scheduler-before-optimizer-step": 0.6,
+    },
     proofs=("constant-schedule", "cosine-schedule"),
     refutations=("lr-times-ten",),
     fix=(

@@ -38,7 +38,9 @@ CAUSE = root_cause(
         "loss-spike": 0.4,
         "nonfinite-loss": 0.35,
         "dead-units": 0.35,
-        "learning-rate-range": 0.9,
+        "rate-far-off": 0.95,
+        "uneven-rates": 0.9,
+        "first-loss-out-of-scale": 0.1,
     },
     proofs=(
         "lr-tenth",

@@ -31,7 +31,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"update-ratio-too-small": 0.8, "loss-plateau": 0.5, "learning-rate-range": 0.8},
+    nominations={"update-ratio-too-small": 0.8, "loss-plateau": 0.5, "rate-far-off": 0.9},
     proofs=("lr-times-hundred", "lr-times-ten", "lr-times-thousand", "lr-times-ten-thousand"),
     refutations=("clip-loosened", "adam-eps-small", "float32"),
     fix=(

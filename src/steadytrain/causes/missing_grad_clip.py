@@ -38,6 +38,7 @@ CAUSE = root_cause(
         "nonfinite-parameter": 0.35,
         "divergence": 0.3,
         "nonfinite-loss": 0.3,
+        "unclipped-outliers": 0.9,
     },
     proofs=("clip-at-one", "clip-typical"),
     refutations=("lr-hundredth", "drop-suspects"),

@@ -29,12 +29,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={
-        "vanishing-gradient": 0.35,
-        "exploding-gradient": 0.3,
-        "residual-growth": 0.3,
-        "missing-norm": 0.9,
-    },
+    nominations={"vanishing-gradient": 0.35, "exploding-gradient": 0.3, "residual-growth": 0.3},
     proofs=("insert-norms",),
     refutations=("initialise", "lr-times-ten"),
     fix=(

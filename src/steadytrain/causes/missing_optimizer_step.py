@@ -34,6 +34,8 @@ CAUSE = root_cause(
         "missing-optimizer-step": 1.0,
         "untrained-parameter": 0.6,
         "loss-plateau": 0.2,
+        "no-optimizer-step": 1.0,
+        "missing-backward": 0.6,
     },
     proofs=("missing-step",),
     refutations=("clear-gradients", "lr-times-hundred"),

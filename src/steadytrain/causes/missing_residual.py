@@ -30,7 +30,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"vanishing-gradient": 0.5, "loss-plateau": 0.25, "missing-residual": 0.9},
+    nominations={"vanishing-gradient": 0.5, "loss-plateau": 0.25},
     proofs=("insert-shortcuts",),
     refutations=("initialise", "insert-norms"),
     fix=(

@@ -30,12 +30,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={
-        "update-ratio-too-large": 0.45,
-        "divergence": 0.4,
-        "loss-spike": 0.3,
-        "missing-warmup": 0.8,
-    },
+    nominations={"update-ratio-too-large": 0.45, "divergence": 0.4, "loss-spike": 0.3},
     proofs=("warmup", "warmup-long"),
     refutations=("lr-hundredth",),
     fix=(

@@ -30,9 +30,9 @@ CAUSE = root_cause(
     __doc__,
     nominations={
         "extreme-momentum": 1.0,
-        "momentum-ringing": 0.9,
         "divergence": 0.4,
         "update-ratio-too-large": 0.25,
+        "momentum-near-one": 1.0,
     },
     proofs=("momentum-09",),
     refutations=("lr-hundredth",),

@@ -10,7 +10,7 @@ same step.
 
 ## What proves it
 Training comes back with one of these alone, and not with another seed: batches with non-finite
-numbers left out.
+numbers left out; non-finite numbers replaced by their column's mean.
 
 ## What refutes it
 If the run stays broken without those batches, the number is born in the model or in the loss.
@@ -33,8 +33,8 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"nonfinite-activation": 0.5, "nonfinite-input": 1.0},
-    proofs=("drop-nonfinite",),
+    nominations={"nonfinite-activation": 0.5, "nonfinite-batches": 1.0},
+    proofs=("drop-nonfinite", "fill-nonfinite"),
     refutations=("safe-log", "safe-div"),
     fix=(
         "Find the rows with torch.isfinite(batch).all() where the data is read and repair what "

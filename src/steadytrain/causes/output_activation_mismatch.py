@@ -17,8 +17,8 @@ If a linear output changes nothing, the range was wide enough. Against it speaks
 back with: learning rate x 10.
 
 ## The fix
-Remove the activation at the place that was found: a regression ends in a linear layer. For
-positive targets use softplus or predict the logarithm.
+Remove the activation at the place that was found: a regression ends in nn.Linear. For positive
+targets use functional.softplus or predict the logarithm.
 
 ## Source
 Bishop 2006, Pattern Recognition and Machine Learning, section 5.1.
@@ -36,11 +36,13 @@ CAUSE = root_cause(
         "dead-units": 0.3,
         "loss-plateau": 0.25,
         "vanishing-gradient": 0.1,
+        "softmax-over-one-unit": 1.0,
+        "output-at-its-ends": 0.9,
     },
     proofs=("no-final-activation", "normalise-targets"),
     refutations=("lr-times-ten",),
     fix=(
-        "Remove the activation at {site}: a regression ends in a linear layer. For positive "
-        "targets use softplus or predict the logarithm."
+        "Remove the activation at {site}: a regression ends in nn.Linear. For positive targets "
+        "use functional.softplus or predict the logarithm."
     ),
 )

@@ -28,7 +28,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"overfitting": 1.0},
+    nominations={},
     proofs=(),
     refutations=("validate-as-trained", "eval-when-validating"),
     fix=(

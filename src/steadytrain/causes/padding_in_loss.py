@@ -29,7 +29,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"padding-in-loss": 0.95},
+    nominations={},
     proofs=("ignore-padding",),
     refutations=("lr-times-ten",),
     fix=(

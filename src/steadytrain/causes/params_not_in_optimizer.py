@@ -33,6 +33,7 @@ CAUSE = root_cause(
         "parameters-not-in-optimizer": 1.0,
         "untrained-parameter": 0.9,
         "stale-optimizer-parameters": 0.5,
+        "untrained-module": 1.0,
     },
     proofs=("add-params",),
     refutations=("lr-times-ten",),

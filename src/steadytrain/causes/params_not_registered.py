@@ -32,8 +32,8 @@ CAUSE = root_cause(
     __doc__,
     nominations={
         "parameters-not-registered": 1.0,
-        "params-not-registered": 1.0,
-        "module-in-list": 0.9,
+        "modules-in-plain-container": 1.0,
+        "module-built-in-forward": 0.9,
     },
     proofs=("register-modules",),
     refutations=("add-params",),

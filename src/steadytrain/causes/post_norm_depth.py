@@ -31,12 +31,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={
-        "loss-plateau": 0.2,
-        "divergence": 0.15,
-        "vanishing-gradient": 0.2,
-        "post-norm-depth": 0.9,
-    },
+    nominations={"loss-plateau": 0.2, "divergence": 0.15, "vanishing-gradient": 0.2},
     proofs=("warmup-long", "pre-norm"),
     refutations=("initialise",),
     fix=(

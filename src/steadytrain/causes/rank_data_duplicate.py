@@ -7,7 +7,7 @@ Every rank reads the same shard of the data: the batch is smaller than it looks.
 The losses of all ranks are equal in every step.
 
 ## What proves it
-No trial can: no change to the program repairs it.
+No trial can: a change to one program cannot hand other data to the other ranks.
 
 ## What refutes it
 If the ranks' batches differ, so do their data. Against it speaks a run that comes back with:
@@ -28,12 +28,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"rank-data-duplicate": 1.0},
+    nominations={},
     proofs=(),
     refutations=("lr-tenth",),
     fix=(
         "Give the DataLoader a DistributedSampler(dataset, num_replicas=world_size, rank=rank) "
         "and call sampler.set_epoch(epoch)."
     ),
-    unprovable="no change to the program repairs it",
+    unprovable="a change to one program cannot hand other data to the other ranks",
 )

@@ -29,7 +29,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"rank-digest": 1.0, "rank-desync": 1.0, "replicas-differ": 1.0},
+    nominations={},
     proofs=("sync-replicas",),
     refutations=("lr-tenth",),
     fix=(

@@ -30,7 +30,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"reward-scale": 0.95, "clip-always-active": 0.35, "exploding-gradient": 0.1},
+    nominations={
+        "clip-always-active": 0.35,
+        "exploding-gradient": 0.1,
+        "target-scale": 0.5,
+        "advantage-with-gradient": 0.4,
+    },
     proofs=("limit-terms",),
     refutations=("lr-tenth",),
     fix=(

@@ -30,7 +30,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"router-collapse": 0.95, "untrained-parameter": 0.2},
+    nominations={"untrained-parameter": 0.2},
     proofs=("balance-experts",),
     refutations=("lr-times-ten",),
     fix=(

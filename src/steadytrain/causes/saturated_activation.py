@@ -31,7 +31,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"saturated-activation": 0.9, "vanishing-gradient": 0.4, "saturated-units": 0.9},
+    nominations={"vanishing-gradient": 0.4, "saturated-units": 0.9},
     proofs=("initialise", "initialise-as-torch", "insert-norms"),
     refutations=("lr-times-ten",),
     fix=(

@@ -17,8 +17,8 @@ itself. Against it speaks a run that comes back with: evaluation mode wherever n
 differentiated.
 
 ## The fix
-Fit mean and deviation on the training data only, keep them, and apply the same two numbers to
-validation and to everything later.
+Compute train.mean(0) and train.std(0) on the training data only, keep them as buffers of the
+model, and apply the same two numbers to validation and to everything later.
 
 ## Source
 Hastie et al. 2009, The Elements of Statistical Learning, section 7.10.2.
@@ -31,11 +31,11 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"split-statistics": 0.95, "overfitting": 0.2},
+    nominations={"validation-statistics": 1.0},
     proofs=("validate-as-trained",),
     refutations=("eval-when-validating",),
     fix=(
-        "Fit mean and deviation on the training data only, keep them, and apply the same two "
-        "numbers to validation and to everything later."
+        "Compute train.mean(0) and train.std(0) on the training data only, keep them as buffers"
+        " of the model, and apply the same two numbers to validation and to everything later."
     ),
 )

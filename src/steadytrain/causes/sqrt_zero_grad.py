@@ -31,7 +31,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"nonfinite-gradient": 0.5, "nonfinite-parameter": 0.2, "loss-scale-collapse": 0.3},
+    nominations={
+        "nonfinite-gradient": 0.5,
+        "nonfinite-parameter": 0.2,
+        "loss-scale-collapse": 0.3,
+        "root-without-eps": 1.0,
+    },
     proofs=("safe-sqrt",),
     refutations=("safe-log", "safe-div"),
     fix=(

@@ -30,7 +30,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"stale-optimizer-parameters": 1.0, "untrained-parameter": 0.7},
+    nominations={
+        "stale-optimizer-parameters": 1.0,
+        "untrained-parameter": 0.7,
+        "optimizer-before-move": 0.9,
+        "stale-optimizer": 1.0,
+    },
     proofs=("rebuild-optimizer",),
     refutations=("lr-times-ten",),
     fix=(

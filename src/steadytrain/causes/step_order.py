@@ -38,6 +38,8 @@ CAUSE = root_cause(
         "optimizer-never-steps": 0.4,
         "misplaced-zero-grad": 1.0,
         "untrained-parameter": 0.3,
+        "gradients-not-there": 0.9,
+        "double-step": 0.8,
     },
     proofs=("raw-gradients", "canonical-step"),
     refutations=("clear-gradients", "missing-step"),

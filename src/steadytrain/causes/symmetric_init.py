@@ -32,11 +32,12 @@ CAUSE = root_cause(
     __doc__,
     nominations={
         "symmetric-units": 1.0,
-        "symmetric-init": 1.0,
         "vanishing-gradient": 0.25,
         "loss-plateau": 0.3,
         "update-ratio-too-small": 0.15,
         "untrained-parameter": 0.15,
+        "equal-units": 1.0,
+        "constant-init": 0.9,
     },
     proofs=("initialise", "initialise-as-torch"),
     refutations=("lr-times-ten",),

@@ -17,8 +17,8 @@ If standardised targets change nothing, the loss was of a scale the optimizer co
 it speaks a run that comes back with: learning rate x 1/10.
 
 ## The fix
-Train on (target - mean) / std, for each target by its own numbers from the training data, and
-undo it where predictions are used.
+Train on (target - mean) / std with target.mean(0) and target.std(0) of the training data, and
+undo it where predictions are used: prediction * std + mean.
 
 ## Source
 Bishop 1995, Neural Networks for Pattern Recognition, section 8.2.
@@ -31,11 +31,11 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"clip-always-active": 0.4, "target-scale": 0.95, "target-not-normalized": 0.95},
+    nominations={"clip-always-active": 0.4, "target-scale": 0.95, "initial-loss": 0.4},
     proofs=("normalise-targets",),
     refutations=("lr-tenth",),
     fix=(
-        "Train on (target - mean) / std, for each target by its own numbers from the training "
-        "data, and undo it where predictions are used."
+        "Train on (target - mean) / std with target.mean(0) and target.std(0) of the training "
+        "data, and undo it where predictions are used: prediction * std + mean."
     ),
 )

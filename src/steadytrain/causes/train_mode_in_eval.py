@@ -30,9 +30,10 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={
-        "training-mode-in-validation": 0.95,
         "validation-without-eval": 1.0,
         "evaluation-mode": 0.1,
+        "validation-in-training-mode": 1.0,
+        "training-mode-in-evaluation": 1.0,
     },
     proofs=("eval-when-validating",),
     refutations=("fresh-batchnorm",),

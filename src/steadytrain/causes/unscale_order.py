@@ -32,8 +32,9 @@ CAUSE = root_cause(
     nominations={
         "clip-always-active": 0.5,
         "clip-before-unscale": 1.0,
-        "unscale-order": 1.0,
         "clip-far-below-gradient": 0.5,
+        "gradients-of-one-size": 0.5,
+        "scaler-mismatch": 0.8,
     },
     proofs=("unscale-first",),
     refutations=("clip-loosened",),

@@ -18,9 +18,8 @@ rate was. Against it speaks a run that comes back with: learning rate x 100; ini
 architecture.
 
 ## The fix
-Use activations with a slope of one (ReLU, GELU) in the place that was found, put a norm into
-every layer and a shortcut around it, and initialise for the activation; sigmoid and tanh only at
-the end.
+Use nn.GELU() or nn.ReLU() in the place that was found, x = x + layer(norm(x)) from layer to
+layer, and steadytrain.blocks.initialize(model); sigmoid and tanh only at the end.
 
 ## Source
 Hochreiter 1991; Glorot and Bengio 2010; the bound 0.25^L of the sigmoid's slope.
@@ -33,12 +32,11 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"vanishing-gradient": 0.8, "loss-plateau": 0.4, "signal-decay": 0.5},
+    nominations={"vanishing-gradient": 0.8, "loss-plateau": 0.4},
     proofs=("insert-norms", "gelu", "insert-shortcuts"),
     refutations=("lr-times-hundred", "initialise"),
     fix=(
-        "Use activations with a slope of one (ReLU, GELU) in {site}, put a norm into every "
-        "layer and a shortcut around it, and initialise for the activation; sigmoid and tanh "
-        "only at the end."
+        "Use nn.GELU() or nn.ReLU() in {site}, x = x + layer(norm(x)) from layer to layer, and "
+        "steadytrain.blocks.initialize(model); sigmoid and tanh only at the end."
     ),
 )

@@ -31,11 +31,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={
-        "weight-decay-on-norms": 0.9,
-        "excessive-weight-decay": 0.6,
-        "decay-outweighs-gradient": 0.6,
-    },
+    nominations={"excessive-weight-decay": 0.6, "decay-too-strong": 0.6},
     proofs=("decay-matrices-only",),
     refutations=("lr-times-ten",),
     fix=(

@@ -31,10 +31,9 @@ CAUSE = root_cause(
     __doc__,
     nominations={
         "excessive-weight-decay": 1.0,
-        "decay-outweighs-gradient": 0.95,
-        "shrinking-weights": 0.8,
         "loss-plateau": 0.2,
         "dead-units": 0.1,
+        "decay-too-strong": 0.95,
     },
     proofs=("little-weight-decay", "no-weight-decay"),
     refutations=("lr-times-ten",),

@@ -35,8 +35,10 @@ CAUSE = root_cause(
     nominations={
         "batch-dependence": 1.0,
         "looks-ahead": 0.6,
-        "wrong-axis": 0.9,
         "loss-plateau": 0.15,
+        "softmax-over-batch": 1.0,
+        "recurrent-over-batch": 1.0,
+        "softmax-without-dim": 0.6,
     },
     proofs=("last-axis", "batch-first", "split-heads"),
     refutations=("logits-head",),

@@ -1,4 +1,4 @@
-"""Some batches are left out: those that hold no finite numbers, the suspects, or repetitions."""
+"""Batches that are not finite, suspect or repeated are left out, or their numbers filled in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ import torch
 
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import change
-from steadytrain.doctor.changes._data import is_finite, looked_at, put_data, tensors
+from steadytrain.doctor.changes._data import (
+    column_statistics,
+    is_finite,
+    looked_at,
+    mapped,
+    put_data,
+    replaced,
+    tensors,
+)
 from steadytrain.doctor.scene import Scene
 
 APART: Final = 8.0
@@ -21,10 +29,23 @@ APART: Final = 8.0
 
 def nonfinite(program: Program, scene: Scene) -> Program | None:
     """Batches with a NaN or an infinity."""
+    left = [is_finite(batch) for batch in looked_at(program, scene)]
+    return put_data(program, _finite) if any(left) and not all(left) else None
+
+
+def filled(program: Program, scene: Scene) -> Program | None:
+    """A number that is not finite becomes the mean of the finite ones in its column."""
     batches = looked_at(program, scene)
     if all(map(is_finite, batches)):
         return None
-    return put_data(program, _finite)
+    for place, one in enumerate(tensors(batches[0])):
+        if one.is_floating_point() and one.ndim:
+            mean, _ = column_statistics([tensors(batch)[place] for batch in batches])
+            fill = partial(_filled, place, mean)
+            if len(tensors(program.validation)) > place:
+                program.validation = fill(program.validation)
+            put_data(program, mapped(fill))
+    return program
 
 
 def suspects(program: Program, scene: Scene) -> Program | None:
@@ -32,7 +53,8 @@ def suspects(program: Program, scene: Scene) -> Program | None:
     batches = looked_at(program, scene)
     places = set(scene.suspects) | set(_outliers(batches)) | set(_alarming(program, scene))
     odd = {digest(batches[place]) for place in places if place < len(batches)}
-    if not odd or len(odd) > max(3, len(batches) // 5):
+    left = {digest(batch) for batch in batches} - odd
+    if not odd or not left or len(odd) > max(3, len(batches) // 5):
         return None
     return put_data(program, partial(_without, odd))
 
@@ -55,6 +77,16 @@ def digest(batch: Any) -> bytes:
     if not tensors(batch):
         total.update(repr(batch).encode())
     return total.digest()
+
+
+def _filled(place: int, mean: torch.Tensor, batch: Any) -> Any:
+    return replaced(batch, place, partial(_in_place_of_nonfinite, mean))
+
+
+def _in_place_of_nonfinite(mean: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    if values.ndim >= 4:
+        mean = mean.view(1, -1, *([1] * (values.ndim - 2)))
+    return torch.where(values.isfinite(), values, mean.to(values.dtype))
 
 
 def _finite(batches: Iterable[Any]) -> Iterator[Any]:
@@ -120,6 +152,13 @@ CHANGES = (
         text="batches with non-finite numbers left out",
         size=3,
         apply=nonfinite,
+    ),
+    change(
+        "fill-nonfinite",
+        __doc__,
+        text="non-finite numbers replaced by their column's mean",
+        size=3,
+        apply=filled,
     ),
     change("drop-suspects", __doc__, text="the suspect batches left out", size=3, apply=suspects),
     change("deduplicate", __doc__, text="repeated batches left out", size=3, apply=repeated),

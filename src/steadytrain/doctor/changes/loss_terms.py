@@ -87,7 +87,7 @@ CHANGES = (
             size=3,
             apply=partial(flipped, place=place),
         )
-        for place in range(4)
+        for place in range(3)
     ),
     *(
         change(
