@@ -70,6 +70,8 @@ def _kept(node: ast.AST) -> tuple[ast.expr | None, str | None]:
     """What is kept, and the name of the list or sum it is kept in."""
     if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
         value = node.value
+        if isinstance(value, ast.List) and len(value.elts) == 1:
+            value = value.elts[0]
         if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult | ast.Div):
             value = value.left
         return value, dotted(node.target) or _keyed(node.target)

@@ -54,6 +54,7 @@ from steadytrain.lint._code.objectives import loss_calls
 from steadytrain.lint._code.values import Frame, Value
 
 _LOSSES: Final = {"MSELoss", "SmoothL1Loss", "HuberLoss", "L1Loss"}
+_SHAPES: Final = {"unsqueeze", "squeeze", "view", "reshape", "float", "flatten"}
 _CUT: Final = {"detach", "item", "numpy", "data"}
 
 
@@ -77,6 +78,8 @@ def check(code: Code) -> Iterator[Remark]:
 
 
 def _resolved(code: Code, expr: ast.expr, frame: Frame) -> Value:
+    while isinstance(expr, ast.Call) and getattr(expr.func, "attr", "") in _SHAPES:
+        expr = expr.func.value if isinstance(expr.func, ast.Attribute) else expr
     value = code.values.assigned(expr, frame)
     return value if value is not None and value.frame.scope is frame.scope else Value(expr, frame)
 

@@ -135,6 +135,8 @@ class Calls:
             yield self._event(
                 "zero", call, frame, target=self._key(owner, frame, method == "zero_grad")
             )
+        elif method.endswith("_") and _is_grad(owner):
+            yield self._event("grad", call, frame)
         elif method == "backward":
             yield self._backward(call, owner, frame)
         elif method == "manual_backward":

@@ -134,6 +134,8 @@ class Kinds:
         name = dotted(expr)
         if name is None:
             return None
+        if name == "self":
+            return self._of_self(expr, frame, depth)
         found = self.values.candidates(expr, frame)
         made = [kind for one in found if (kind := self._of_binding(one, depth)) is not None]
         if made and all(kind.name == made[0].name for kind in made):
@@ -142,6 +144,15 @@ class Kinds:
             return self.of(expr.value, frame, depth + 1)
         inner = self._of_member(expr, frame, depth)
         return inner or (guess(name) if not made and not self._is_data(found) else None)
+
+    def _of_self(self, expr: ast.expr, frame: Frame, depth: int) -> Kind | None:
+        given = frame.args.get("self")
+        if given is not None and given.expr is not expr:
+            return self.of(given.expr, given.frame, depth + 1)
+        cls = frame.scope.cls
+        if cls is None or self.class_kind(cls) != "module":
+            return None
+        return Kind("module", cls=cls)
 
     def _is_data(self, found: list[Candidate]) -> bool:
         """Whether the name is known to be a number, a text, or the like."""

@@ -11,7 +11,6 @@ from steadytrain.lint._code.index import Index
 from steadytrain.lint._code.places import Places, compatible, end_of, start_of
 from steadytrain.lint._code.scopes import Binding, ClassInfo, Function, Scope, dotted, parameters
 
-
 MAX_DEPTH: Final = 8
 """Calls within calls that are followed."""
 

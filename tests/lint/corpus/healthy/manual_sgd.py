@@ -1,0 +1,9 @@
+import torch
+
+w = torch.randn(3, requires_grad=True)
+for x, y in loader:
+    loss = ((x @ w - y) ** 2).mean()
+    loss.backward()
+    with torch.no_grad():
+        w -= 0.1 * w.grad
+        w.grad = None
