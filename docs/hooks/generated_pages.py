@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadytrain import _HOMES, __all__
-from steadytrain.cli._pages import rule_page, technique_page
+from steadytrain.cli._pages import cause_page, rule_page, technique_page
 from steadytrain.core.causes import CAUSES
 from steadytrain.core.stats import STATS
 from steadytrain.core.technique import known_techniques
@@ -31,12 +31,13 @@ def on_config(config: MkDocsConfig) -> None:
         {"All techniques": "techniques/index.md"},
         *(f"techniques/{name}.md" for name in sorted(known_techniques())),
     ]
+    causes = [{"All causes": "causes/index.md"}, *(f"causes/{name}.md" for name in CAUSES)]
     config.nav = [
         *config.nav,
         {"Prevention": prevention},
         {"Rules": rules},
         {"Statistics": "statistics.md"},
-        {"Causes": "causes.md"},
+        {"Causes": causes},
         {"Python": "python.md"},
         {"Measured": [f"measured/{path.name}" for path in RESULTS]},
     ]
@@ -57,7 +58,9 @@ def pages() -> dict[str, str]:
     made |= {f"techniques/{name}.md": _technique(name) for name in known_techniques()}
     made["techniques/index.md"] = _techniques()
     made["statistics.md"] = _statistics()
-    made["causes.md"] = _causes()
+    rules = list(known_rules().values())
+    made |= {f"causes/{name}.md": cause_page(one, rules) for name, one in CAUSES.items()}
+    made["causes/index.md"] = _causes()
     made["python.md"] = _python()
     made |= {f"measured/{path.name}": path.read_text(encoding="utf-8") for path in RESULTS}
     return made
@@ -95,7 +98,7 @@ def _statistics() -> str:
 
 
 def _causes() -> str:
-    rows = [(f"`{cause.name}`", cause.code, cause.meaning) for cause in CAUSES.values()]
+    rows = [(f"[{one.name}]({one.name}.md)", one.code, one.meaning) for one in CAUSES.values()]
     intro = "What a person must change; a finding names what was seen, and nominates from here."
     return f"# Causes\n\n{intro}\n\n" + _table(("cause", "code", "what it is"), rows)
 

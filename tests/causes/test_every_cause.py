@@ -1,5 +1,6 @@
 """What holds of every root cause: its page is whole, its trial exists, its fix can be followed."""
 
+import importlib
 import pkgutil
 import re
 
@@ -74,3 +75,13 @@ def test_a_page_with_a_missing_section_is_refused():
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UnknownNameError, match="lr-too-high"):
         root_cause_named("lr-to-high")
+
+
+@pytest.mark.parametrize("cause", known_root_causes().values(), ids=lambda cause: cause.name)
+def test_what_its_fix_names_of_this_package_is_there(cause):
+    for path in re.findall(r"steadytrain((?:\.\w+)+)", cause.fix):
+        found = steadytrain
+        for name in path.strip(".").split("."):
+            found = getattr(importlib.import_module(found.__name__), name, None) or (
+                importlib.import_module(f"{found.__name__}.{name}")
+            )

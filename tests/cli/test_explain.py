@@ -21,6 +21,19 @@ def test_causes_and_statistics_have_a_page(steadytrain, name):
     assert name in done.out
 
 
+@pytest.mark.parametrize("name", ["lr-too-high", "double-softmax", "missing-zero-grad"])
+def test_a_cause_has_a_page_with_its_proof_and_its_fix(steadytrain, name):
+    out = steadytrain("explain", name).out
+    for heading in ("How it shows", "What proves it", "What refutes it", "The fix", "Nominated"):
+        assert heading in out
+
+
+def test_a_cause_as_json_has_what_its_file_says(steadytrain):
+    entry = steadytrain("explain", "stale-optimizer-params", "--json").json["entries"][-1]
+    assert entry["proofs"] == ["rebuild-optimizer"]
+    assert "{site}" not in entry["fix"]
+
+
 @pytest.mark.parametrize("spelling", ["DYN002", "dyn002", "loss_spike", "LOSS-SPIKE"])
 def test_a_name_is_known_by_its_code_and_in_other_spellings(steadytrain, spelling):
     entries = steadytrain("explain", spelling, "--json").json["entries"]

@@ -10,6 +10,7 @@ from textwrap import dedent, indent
 from typing import Any, cast
 
 from steadytrain.core.causes import CAUSES, FAMILIES, CauseName
+from steadytrain.core.root_cause import RootCause, known_root_causes
 from steadytrain.core.rule import RuleInfo
 from steadytrain.core.stats import Stat
 from steadytrain.core.technique import Technique
@@ -56,13 +57,17 @@ def stat_page(stat: Stat) -> str:
 
 
 def cause_page(cause: CauseName, rules: Iterable[RuleInfo]) -> str:
-    """What a cause is, and which of `rules` point to it."""
-    pointing = [
-        f"- {info.name}: {_line(info.summary)}" for info in rules if cause.name in info.causes
+    """What a cause is, how it shows and is repaired, and what points to it: `rules`, checks, lint."""
+    parts = [
+        f"# {cause.name}",
+        f"`{cause.code}` · cause · {FAMILIES[cause.family]}",
+        cause.meaning,
     ]
-    family = f"`{cause.code}` · cause · {FAMILIES[cause.family]}"
-    listed = "\n".join(pointing) or "No rule yet."
-    return "\n\n".join([f"# {cause.name}", family, cause.meaning, "## Nominated by", listed]) + "\n"
+    file = known_root_causes().get(cause.name)
+    for title, text in (file.sections if file else {}).items():
+        if _line(text) != _line(cause.meaning):
+            parts += [f"## {title}", dedent(text)]
+    return "\n\n".join([*parts, "## Nominated by", _pointing(cause, file, rules)]) + "\n"
 
 
 def technique_page(one: Technique) -> str:
@@ -74,6 +79,15 @@ def technique_page(one: Technique) -> str:
     if one.causes:
         parts += ["## Causes it helps against", _nominated(one.causes)]
     return "\n\n".join(parts) + "\n"
+
+
+def _pointing(cause: CauseName, file: RootCause | None, rules: Iterable[RuleInfo]) -> str:
+    """The rules that list the cause, and the names that its file says point to it."""
+    said = {info.name: _line(info.summary) for info in rules if cause.name in info.causes}
+    others = sorted(file.nominations, key=lambda name: -file.nominations[name]) if file else []
+    lines = [f"- {name}: {text}" for name, text in said.items()]
+    lines += [f"- {name}" for name in others if name not in said]
+    return "\n".join(lines) or "Nothing by itself."
 
 
 def _options(info: RuleInfo) -> str:

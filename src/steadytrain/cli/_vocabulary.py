@@ -10,6 +10,7 @@ from typing import Any
 from steadytrain.cli._pages import cause_page, rule_page, stat_page, technique_page
 from steadytrain.core.causes import CAUSES, CauseName
 from steadytrain.core.errors import UnknownNameError
+from steadytrain.core.root_cause import known_root_causes
 from steadytrain.core.rule import RuleInfo
 from steadytrain.core.stats import STATS, Stat
 from steadytrain.core.technique import Technique, find_technique, technique_files
@@ -75,7 +76,23 @@ def _rule_entry(info: RuleInfo) -> Entry:
 
 
 def _cause_entry(cause: CauseName) -> Entry:
-    return {"kind": "cause", **asdict(cause)}, cause_page(cause, known_rules().values())
+    document = {"kind": "cause", **asdict(cause), **_said(cause.name)}
+    return document, cause_page(cause, known_rules().values())
+
+
+def _said(name: str) -> dict[str, Any]:
+    """What the file of a cause says, as JSON's own types."""
+    file = known_root_causes().get(name)
+    if file is None:
+        return {}
+    return {
+        "fix": file.fix.replace("{site}", "the model"),
+        "proofs": list(file.proofs),
+        "refutations": list(file.refutations),
+        "unprovable": file.unprovable,
+        "nominations": dict(file.nominations),
+        "sections": dict(file.sections),
+    }
 
 
 def _stat_entry(stat: Stat) -> Entry:
