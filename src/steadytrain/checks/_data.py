@@ -13,10 +13,8 @@ from torch.utils.data import DataLoader
 from steadytrain.checks._functions import LOSSES
 from steadytrain.checks._scene import Scene
 from steadytrain.checks._seen import tensors_in
+from steadytrain.checks._several import several
 from steadytrain.core.check import Unseen
-
-MOST = 64
-"""Batches that are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +58,7 @@ def data_of(scene: Scene) -> Data:
     Raises:
         Unseen: no batch holds a tensor.
     """
-    all_leaves = [tuple(tensors_in(batch)) for batch in scene.batches(MOST)]
+    all_leaves = [tuple(tensors_in(batch)) for batch in scene.once(several)]
     first = all_leaves[0]
     if not first or not any(leaf.dim() for leaf in first):
         raise Unseen("the batches hold no tensors")

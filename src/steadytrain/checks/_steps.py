@@ -60,6 +60,8 @@ class Steps:
     losses: list[float] = field(default_factory=list[float])
     paths: tuple[Path, ...] = ()
     updates: list[Update] = field(default_factory=list[Update])
+    num_foreign: int = 0
+    """Steps of optimizers that hold none of the model's parameters."""
     moved: dict[str, bool] = field(default_factory=dict[str, bool])
     """Whether each parameter is another one after the steps."""
     nodes: list[int] = field(default_factory=list[int])
@@ -92,6 +94,7 @@ def steps_of(scene: Scene) -> Steps:
             _run(trial, traffic, steps, quick=scene.quick)
         after = _fingerprints(trial.model)
     steps.moved = {name: before.get(name) != mark for name, mark in after.items()}
+    steps.num_foreign = traffic.num_foreign
     steps.paths, steps.updates = tuple(traffic.paths.values()), traffic.updates
     for path in steps.paths:
         path.parameter = torch.empty(0)  # the copy is let go

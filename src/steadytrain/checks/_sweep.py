@@ -7,15 +7,14 @@ from typing import Any, Final
 
 import torch
 
+from steadytrain.checks._batches import cloned
 from steadytrain.checks._scene import Scene
+from steadytrain.checks._several import several
 from steadytrain.checks._trial import Trial
 from steadytrain.checks._watched import Sweep, Watching, all_finite
 from steadytrain.core.check import Unseen
 from steadytrain.optim.precision import autocast
 from steadytrain.training.stepping import scalar
-
-MOST: Final = 64
-"""Batches that are looked at."""
 
 SECONDS: Final = 3.0
 """Time after which no further batch is begun."""
@@ -36,12 +35,12 @@ def sweep_of(scene: Scene) -> Sweep:
             raise Unseen("the program has its own step_fn and no loss_fn")
         begin, seconds = time.perf_counter(), QUICK_SECONDS if scene.quick else SECONDS
         with Watching(trial.model, sweep) as watching:
-            for place, batch in enumerate(scene.batches(MOST)):
+            for place, batch in enumerate(scene.once(several)):
                 if place and time.perf_counter() - begin > seconds:
                     break
                 watching.begin(place)
                 try:
-                    sweep.losses.append(_value(trial, batch))
+                    sweep.losses.append(_value(trial, cloned(batch)))
                 except Exception as error:  # the user's loss may raise anything
                     if not place:
                         msg = f"the loss raised {type(error).__name__}: {error}"

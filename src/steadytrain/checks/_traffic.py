@@ -78,6 +78,8 @@ class Traffic:
             id(one): Path(name=name, parameter=one) for name, one in named
         }
         self.updates: list[Update] = []
+        self.num_foreign = 0
+        """Steps of optimizers that hold none of the watched parameters."""
         self.call = 0
         self.scale = 1.0
         """What the loss is multiplied with in this step."""
@@ -129,6 +131,7 @@ class Traffic:
         closure = any(callable(one) for one in (*args[1:], *dict(kwargs).values()))
         held = (p for group in optimizer.param_groups for p in group["params"])
         mine = [self.paths[id(p)] for p in held if id(p) in self.paths]
+        self.num_foreign += not mine
         num_backward = max((path.num_since_use for path in mine), default=0)
         for path in () if closure else mine:
             _use(path)

@@ -35,6 +35,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from steadytrain.checks._batches import num_samples
 from steadytrain.checks._naming import listed
 from steadytrain.checks._scene import Scene
+from steadytrain.checks._several import several
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import check, failed, finding, not_applicable, passed
 
@@ -103,7 +104,7 @@ def _counts(scene: Scene, norms: dict[str, Any]) -> dict[str, int]:
 
 
 def _has_single_sample(scene: Scene) -> bool:
-    if any(num_samples(batch) == 1 for batch in scene.batches(64)):
+    if any(num_samples(batch) == 1 for batch in scene.once(several)):
         return True
     loader: Any = scene.program.batches
     size, drops = getattr(loader, "batch_size", None), getattr(loader, "drop_last", True)

@@ -36,7 +36,7 @@ from steadytrain.core.answer import Answer
 from steadytrain.core.check import check, failed, finding, not_applicable, passed
 
 
-@check(code="LOS250", causes=("loss-term-scale", "weight-decay-too-high"), stage="start")
+@check(code="LOS250", causes=("loss-term-scale", "weight-decay-too-high"), stage="start", slow=True)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrowningPenalty:
     """Options of the check."""

@@ -12,8 +12,8 @@ step shorter, and most of the work is thrown away.
 What is brought is used, or a scaler skipped the step.
 
 ## Fails when
-A single optimizer without a closure throws away, for most parameters and in most steps, more
-gradients than it uses.
+A single optimizer without a closure throws away, for most parameters, two gradients or more for each
+one it uses.
 
 ## What to do
 Clear once per window: before its first microbatch, or after the step.
@@ -38,8 +38,9 @@ from steadytrain.core.check import check, failed, finding, not_applicable, passe
 class GradientsThrownAway:
     """Options of the check."""
 
-    min_lost_per_used: float = 1.0
-    """Gradients thrown away for each one used, from which on the check fails."""
+    min_lost_per_used: float = 2.0
+    """Gradients thrown away for each one used, from which on the check fails; methods that look at a
+    gradient and take another (SAM) throw away one."""
 
     def judge(self, scene: Scene, /) -> Answer:
         if not scene.has_own_step:

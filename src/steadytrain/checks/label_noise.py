@@ -13,7 +13,8 @@ Equal samples have equal labels, nearly always. Where the nearest samples often 
 against a sample's own label, a note says so: noise and classes that overlap look alike.
 
 ## Fails when
-Among ten groups of equal samples or more, a fifth disagree.
+Among ten groups of equal samples or more, a fifth disagree, in data most of which are different
+samples.
 
 ## What to do
 Look at some of them: wrong labels, labels of other samples, or an input that lacks what tells them
@@ -37,6 +38,8 @@ from steadytrain.core.check import Unseen, check, failed, finding, not_applicabl
 from steadytrain.core.finding import Severity
 
 _GROUPS = 10
+_DISTINCT = 0.4
+"""Share of different samples below which inputs are few by nature, and labels chance."""
 _NEIGHBOURS = 10
 _MOST = 2048
 _FEWEST = 256
@@ -57,7 +60,8 @@ class LabelNoise:
         if len(samples) < _FEWEST or len(labels.unique()) < 2:
             return not_applicable(self, f"{len(samples)} labelled samples are too few")
         groups, torn = _contradictions(samples, labels)
-        if groups >= _GROUPS and torn > self.max_contradicted * groups:
+        is_rich = len(samples.unique(dim=0)) > _DISTINCT * len(samples)
+        if is_rich and groups >= _GROUPS and torn > self.max_contradicted * groups:
             return self._failed(groups, torn)
         share = _contradicted(samples, labels)
         seen = f"{torn} of {groups} groups of equal samples disagree, neighbours contradict {share:.0%}"

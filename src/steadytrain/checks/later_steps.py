@@ -34,8 +34,9 @@ import torch
 
 from steadytrain.checks._holdings import scalers_of
 from steadytrain.checks._scene import Scene
+from steadytrain.checks._several import several
 from steadytrain.checks._steps import Steps, steps_of
-from steadytrain.checks._sweep import MOST, batches_are_finite
+from steadytrain.checks._sweep import batches_are_finite
 from steadytrain.checks._watched import Sweep, Watching
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import Unseen, check, failed, finding, not_applicable, passed
@@ -74,7 +75,7 @@ class LaterSteps:
         bad = _first_bad(steps)
         if bad is None or scalers_of(scene.program) or scene.program.precision == "fp16":
             return passed(self, f"{steps.num_calls} steps end and are finite", steps.num_calls)
-        if not batches_are_finite(scene.batches(MOST)):
+        if not batches_are_finite(scene.once(several)):
             return not_applicable(self, "the data themselves are not finite")
         operation = _operation(scene, steps.num_calls)
         message = (
@@ -85,7 +86,7 @@ class LaterSteps:
 
     def _raised(self, reason: str) -> Answer:
         found = re.match(r"step (\d+) of the program's own raised ", reason)
-        if found is None or int(found[1]) < 2:
+        if found is None or int(found[1]) < 2 or "Tried to step" in reason:  # a schedule's end
             return not_applicable(self, reason)
         kept = any(words in reason for words in _KEPT)
         remedy = "Detach what is carried from step to step." if kept else "The first step did not."

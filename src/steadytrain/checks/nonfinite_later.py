@@ -29,7 +29,8 @@ from dataclasses import dataclass
 
 from steadytrain.checks._naming import number
 from steadytrain.checks._scene import Scene
-from steadytrain.checks._sweep import MOST, batches_are_finite, sweep_of
+from steadytrain.checks._several import several
+from steadytrain.checks._sweep import batches_are_finite, sweep_of
 from steadytrain.checks._watched import Sweep
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import check, failed, finding, not_applicable, passed
@@ -52,7 +53,7 @@ class NonfiniteLater:
     """Options of the check."""
 
     def judge(self, scene: Scene, /) -> Answer:
-        if not batches_are_finite(scene.batches(MOST)):
+        if not batches_are_finite(scene.once(several)):
             return not_applicable(self, "the data themselves are not finite")
         sweep = scene.once(sweep_of)
         bad = [place for place, loss in enumerate(sweep.losses) if not math.isfinite(loss)]

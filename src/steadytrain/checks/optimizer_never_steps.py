@@ -48,6 +48,8 @@ class OptimizerNeverSteps:
     def judge(self, scene: Scene, /) -> Answer:
         steps = scene.once(steps_of)
         brought = [path for path in steps.paths if path.num_brought >= _FEWEST]
+        if steps.num_foreign:
+            return not_applicable(self, "step_fn steps an optimizer that is not in the program")
         if not brought:
             return not_applicable(self, f"no gradient seen in {steps.num_calls} steps")
         emptied = [path for path in brought if path.num_found_empty > path.num_used]

@@ -94,6 +94,8 @@ def _left_out(scene: Scene, holdings: Holdings) -> list[int]:
     except Unseen:
         reached = None
     else:
+        if scene.has_own_step and steps.num_foreign:
+            raise Unseen("step_fn steps an optimizer that is not in the program: put it into extra")
         moved = {name for name, did in steps.moved.items() if did}
         reached = {path.name for path in steps.paths if path.num_brought} - moved
     return [key for key in missing if reached is None or holdings.names[key] in reached]

@@ -26,12 +26,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from steadytrain.checks._batches import num_samples
+from steadytrain.checks._layout import samples_come_first
 from steadytrain.checks._scene import Scene
-from steadytrain.checks._seen import tensors_in
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import check, failed, finding, not_applicable, passed
 
@@ -55,7 +54,7 @@ class RecurrentOverBatch:
             if isinstance(module, _LAYERS) and not _is_batch_first(module)
         }
         size = num_samples(scene.batch())
-        if not layers or size is None or not _is_known_first(scene, size):
+        if not layers or size is None or not samples_come_first(scene, size):
             return not_applicable(self, "no layer takes time first, or the data does not tell")
         wrong = [
             seen
@@ -88,22 +87,3 @@ def _is_batch_first(module: nn.Module) -> bool:
 
 def _has_first(shape: tuple[int, ...], size: int) -> bool:
     return len(shape) == 3 and shape[0] == size and shape[1] != size
-
-
-def _is_known_first(scene: Scene, size: int) -> bool:
-    """Whether the data shows that its first dimension counts samples and not time."""
-    targets = [call["target"] for call in scene.first.calls if isinstance(call["target"], Tensor)]
-    if any(target.dim() == 1 and len(target) == size for target in targets):
-        return True
-    texts = [
-        one for one in tensors_in(scene.batch()) if one.dim() == 2 and not one.is_floating_point()
-    ]
-    return any(_is_next(text, target) for text in texts for target in targets)
-
-
-def _is_next(text: Tensor, target: Tensor) -> bool:
-    """Whether the targets are the text shifted along its second dimension."""
-    if target.is_floating_point() or not text[:, 1:].numel():
-        return False
-    later, flat = text[:, 1:].flatten(), target.flatten()
-    return later.numel() == flat.numel() and torch.equal(later, flat.to(later))

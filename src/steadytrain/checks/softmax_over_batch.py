@@ -9,7 +9,8 @@ The samples of a batch then compete for each class: a score says which sample is
 and not which class a sample is. What is evaluated alone gets another answer than in company.
 
 ## Passes when
-No softmax runs along the first dimension where that counts the samples.
+No softmax runs along the first dimension where that counts the samples, which the targets must
+show.
 
 ## Fails when
 One does, on scores of another width than the batch. Square scores of samples against samples, as in
@@ -29,6 +30,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from steadytrain.checks._batches import num_samples
+from steadytrain.checks._layout import samples_come_first
 from steadytrain.checks._scene import Scene
 from steadytrain.checks._seen import Call
 from steadytrain.core.answer import Answer
@@ -45,6 +47,8 @@ class SoftmaxOverBatch:
         calls = scene.first.called("softmax", "log_softmax")
         if size is None or size < 2 or not calls:
             return not_applicable(self, "no softmax, or no known number of samples")
+        if not samples_come_first(scene, size):
+            return not_applicable(self, "the data does not tell samples from time steps")
         wrong = [call for call in calls if _runs_over(call, size)]
         if not wrong:
             return passed(self, f"none of {len(calls)} runs over the {size} samples", 0)

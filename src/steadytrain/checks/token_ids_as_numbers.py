@@ -11,8 +11,9 @@ As a magnitude token 4000 is twice token 2000, which means nothing, and both are
 No whole-number tensor enters a linear, convolutional or recurrent layer with its values.
 
 ## Fails when
-One does: integers from zero on, with twenty or more different values. Bytes are pixels and count as
-unscaled features instead.
+One does: a table of whole numbers from zero on with twenty or more different values and about the same
+range at every position. Bytes are pixels, and columns of different range are counts or measures:
+both are for `feature-scale` to judge.
 
 ## What to do
 `nn.Embedding(vocabulary, width)` in front of the layer, or one-hot vectors where there are few.
@@ -36,6 +37,8 @@ from steadytrain.core.check import check, failed, finding, passed
 from steadytrain.core.finding import Severity
 
 _WHOLE = (torch.int16, torch.int32, torch.int64)
+_PIXELS = 255
+_FEWEST_ROWS, _FEWEST_POSITIONS = 8, 3
 
 
 @check(code="DAT252", causes=("token-ids-as-numbers",), stage="data")
@@ -71,9 +74,21 @@ class TokenIdsAsNumbers:
         )
 
     def _are_ids(self, leaf: Tensor) -> bool:
-        if leaf.dtype not in _WHOLE or leaf.numel() < self.min_values or int(leaf.min()) < 0:
+        """Whole numbers from zero on, many of them, of the same range at every position."""
+        if leaf.dim() != 2 or len(leaf) < _FEWEST_ROWS or leaf.shape[1] < _FEWEST_POSITIONS:
             return False
-        return len(leaf.unique()) >= self.min_values
+        is_whole = leaf.dtype in _WHOLE or _is_rounded(leaf)
+        if not is_whole or not float(leaf.min()) >= 0 or len(leaf.unique()) < self.min_values:
+            return False
+        highest = leaf.amax(dim=0).double()
+        return float(highest.max()) <= 3 * float(highest.min())
+
+
+def _is_rounded(leaf: Tensor) -> bool:
+    """Floating point numbers that are whole, beyond the range of pixels."""
+    if not leaf.is_floating_point() or not float(leaf.max()) > _PIXELS:
+        return False
+    return bool((leaf == leaf.round()).all())
 
 
 def _enters(leaf: Tensor, entrance: Entrance) -> bool:

@@ -27,9 +27,11 @@ PyTorch's documentation of `nn.Module.eval`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
 from steadytrain.checks._naming import listed
 from steadytrain.checks._scene import Scene
@@ -57,7 +59,7 @@ class TrainingModeInEvaluation:
         return failed(self, f"{len(found)} evaluations are wrong", len(found), findings=found)
 
     def _of_metric(self, scene: Scene) -> list[Finding]:
-        if scene.program.metric_fn is None or not scene.model.training:
+        if scene.quick or scene.program.metric_fn is None or not scene.model.training:
             return []
         awake, stays = _modes_of_metric(scene)
         found: list[Finding] = []
@@ -107,11 +109,16 @@ def _modes_of_metric(scene: Scene) -> tuple[list[str], bool]:
         assert program.metric_fn is not None
         try:
             with torch.no_grad():
-                program.metric_fn(program.model, program.validation)
+                program.metric_fn(program.model, _a_little(program.validation))
         except Exception as error:  # the user's metric may raise anything
             raise Unseen(f"metric_fn raised {type(error).__name__}: {error}") from error
         stays = bool(trial.model.training)
     return list(dict.fromkeys(awake)), stays
+
+
+def _a_little(validation: Any) -> Any:
+    """The first batches of a loader: the mode shows in one of them."""
+    return list(islice(validation, 2)) if isinstance(validation, DataLoader) else validation
 
 
 def _noter(path: str, awake: list[str]) -> Any:

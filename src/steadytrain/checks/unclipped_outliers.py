@@ -29,8 +29,10 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
+from steadytrain.checks._batches import cloned
 from steadytrain.checks._naming import number
 from steadytrain.checks._scene import Scene
+from steadytrain.checks._several import several
 from steadytrain.checks._traffic import is_scale_free, norm_of
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import Unseen, check, failed, finding, not_applicable, passed
@@ -80,12 +82,12 @@ def _norms(scene: Scene) -> list[float]:
     norms: list[float] = []
     begin, seconds = time.perf_counter(), _QUICK_SECONDS if scene.quick else _SECONDS
     with scene.trial() as trial:
-        for batch in scene.batches(_MOST):
+        for batch in scene.once(several)[:_MOST]:
             if norms and time.perf_counter() - begin > seconds:
                 break
             trial.model.zero_grad(set_to_none=True)
             try:
-                trial.loss(batch).backward()
+                trial.loss(cloned(batch)).backward()
             except Unseen:
                 raise
             except Exception as error:  # the user's loss may raise anything
