@@ -7,6 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from steadytrain.cli._lint_pages import lint_document, lint_page
 from steadytrain.cli._pages import cause_page, rule_page, stat_page, technique_page
 from steadytrain.core.causes import CAUSES, CauseName
 from steadytrain.core.errors import UnknownNameError
@@ -15,6 +16,8 @@ from steadytrain.core.rule import RuleInfo
 from steadytrain.core.stats import STATS, Stat
 from steadytrain.core.technique import Technique, find_technique, technique_files
 from steadytrain.engine import known_rules
+from steadytrain.lint._check import LintInfo
+from steadytrain.lint._linter import known_checks as known_lint_checks
 
 Entry = tuple[dict[str, Any], str]
 """What is known of a name: a JSON document, and a page of Markdown."""
@@ -28,7 +31,7 @@ def look_up(name: str) -> list[Entry]:
     Raises:
         UnknownNameError: nothing is called so.
     """
-    vocabularies = (_rules(), _causes(), _statistics())
+    vocabularies = (_rules(), _lint_checks(), _causes(), _statistics())
     spellings = {name, name.lower(), name.upper(), name.replace("_", "-"), name.replace("-", "_")}
     found = [words[spelling]() for words in vocabularies for spelling in spellings & words.keys()]
     technique = find_technique(name)
@@ -64,6 +67,17 @@ def _causes() -> dict[str, Callable[[], Entry]]:
     for cause in CAUSES.values():
         entries[cause.name] = entries[cause.code] = partial(_cause_entry, cause)
     return entries
+
+
+def _lint_checks() -> dict[str, Callable[[], Entry]]:
+    entries: dict[str, Callable[[], Entry]] = {}
+    for info in known_lint_checks().values():
+        entries[info.name] = entries[info.code] = partial(_lint_entry, info)
+    return entries
+
+
+def _lint_entry(info: LintInfo) -> Entry:
+    return {"kind": "lint", **lint_document(info), "sections": info.sections}, lint_page(info)
 
 
 def _statistics() -> dict[str, Callable[[], Entry]]:
