@@ -1,0 +1,1 @@
+"""The parts of the experiment that injects faults into guarded and unguarded loops."""

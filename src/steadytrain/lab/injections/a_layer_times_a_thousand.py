@@ -1,0 +1,13 @@
+"""All of one parameter is a thousand times as large."""
+
+from __future__ import annotations
+
+from steadytrain.lab.guarding.injection import Scene, injection, one_of
+
+
+def strike(scene: Scene) -> None:
+    """It is as it was left, but for this."""
+    one_of(scene.parameters, scene.generator).detach().data.mul_(1e3)
+
+
+INJECTION = injection(__name__, __doc__, at="rest", strike=strike)

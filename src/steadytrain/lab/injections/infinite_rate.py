@@ -1,0 +1,14 @@
+"""The learning rate is infinite for a step, as a schedule that divides by zero."""
+
+from __future__ import annotations
+
+from steadytrain.lab.guarding.injection import Scene, injection
+
+
+def strike(scene: Scene) -> None:
+    """It is as it was left, but for this."""
+    for group in scene.groups:
+        group["lr"] = float("inf")
+
+
+INJECTION = injection(__name__, __doc__, at="rest", strike=strike)

@@ -1,0 +1,15 @@
+"""One element of one gradient is infinite."""
+
+from __future__ import annotations
+
+from torch import Generator, Tensor
+
+from steadytrain.lab.guarding.injection import injection, one_of, set_one
+
+
+def strike(gradients: list[Tensor], generator: Generator) -> None:
+    """The gradients are disturbed in place."""
+    set_one(one_of(gradients, generator), float("inf"), generator)
+
+
+INJECTION = injection(__name__, __doc__, at="gradient", strike=strike)
