@@ -85,9 +85,13 @@ def _pointed_to(finding: Finding) -> Mapping[str, float]:
 
 
 def changes_to_try(ranked: Sequence[Suspect]) -> list[str]:
-    """Names of changes in the order to try them: each suspect's first proof, then the others'."""
-    rounds = max((len(one.proofs) for one in ranked), default=0)
-    ordered = [
-        one.proofs[turn] for turn in range(rounds) for one in ranked if turn < len(one.proofs)
-    ]
-    return list(dict.fromkeys(ordered))
+    """Names of changes in the order to try them: what likely proves a strong suspect first.
+
+    Each further proof of a suspect counts as much less than the one before it as a further cause
+    of a finding does.
+    """
+    chances: dict[str, float] = {}
+    for one in ranked:
+        for turn, name in enumerate(one.proofs):
+            chances[name] = max(chances.get(name, 0.0), one.weight * LOWER**turn)
+    return sorted(chances, key=lambda name: -chances[name])
