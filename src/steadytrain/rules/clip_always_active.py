@@ -94,6 +94,9 @@ class ClipAlwaysActive:
         norms = history.between("grad_norm_total", start, step + 1)[:, 0]
         limits = history.between("max_grad_norm", start, step + 1)[:, 0]
         norm, limit = float(median(norms)), float(median(limits))
+        first = history.head("loss", 1)[1]
+        large = len(first) > 0 and bool(np.abs(first[0, 0]) > 100)
+        causes = ("loss-reduction", "target-not-normalized", "reward-scale") if large else ()
         near = (
             f" (median norm {number(norm)}, threshold {number(limit)})"
             if norm > 0 and limit > 0
@@ -103,6 +106,7 @@ class ClipAlwaysActive:
             self,
             step=step,
             severity=Severity.WARNING if usual <= self.max_alarming else Severity.NOTE,
+            causes=causes,
             message=f"Clipping acted on {active:.0%} of the last {self.window} steps and left "
             f"{number(usual)} of the gradient on the median one{near}; above {number(self.max_coefficient)} "
             "the gradient still rules the step. Raise the threshold to the median norm.",

@@ -109,10 +109,13 @@ class DecayTooStrong:
         everywhere = (hit & inner).sum() > 0.5 * max(1, int(inner.sum()))
         share = float(_rate(history, step) * np.nanmax(np.where(hit, decoupled + coupled, 0.0)))
         pull = _pull(history, step, coupled)[hit]
+        first, now = history.head("loss", 8)[1], history.between("loss", step - 7, step + 1)[:, 0]
+        fine = len(first) > 0 and bool(np.nanmean(now) < 0.5 * np.median(first))
+        harmless = (fine or not everywhere) and not (hit & ~inner).any()  # a norm may follow
         return state(
             self,
             step=step,
-            severity=Severity.WARNING,
+            severity=Severity.NOTE if harmless else Severity.WARNING,
             site=None if everywhere else named(names, hit)[0],
             message=f"Rate times weight decay is {number(share)} per step for "
             f"{extent(hit, np.isfinite(rms), 'parameters')} (3e-5 is usual), and the decay pulls "

@@ -79,9 +79,8 @@ class FirstLossOutOfScale:
         sizes = history.between("act_rms", step, step + 1)[0]
         ran = np.flatnonzero(np.isfinite(sizes))
         loss = float(history.between("loss", step, step + 1)[0, 0])
-        if not len(ran):
-            return
-        site, size = int(ran[-1]), float(sizes[ran[-1]])
+        site = int(ran[-1]) if len(ran) else -1
+        size = float(sizes[site]) if len(ran) else float("nan")
         data = history.between("data_rms", step, step + 1)[0]
         read = data[np.isfinite(data)]
         from_data = len(read) > 0 and read[0] > 0.3 * self.max_output
@@ -100,7 +99,7 @@ class FirstLossOutOfScale:
         loss: float,
         causes: tuple[str, ...],
     ) -> Finding:
-        name = history.sites("act_rms")[site]
+        name = history.sites("act_rms")[site] if site >= 0 else "the model (not measured)"
         large = size > self.max_output
         advice = (
             "Standardise the inputs, or initialise the last layer smaller"

@@ -51,6 +51,9 @@ from steadytrain.rules._looks import REACH, Look, lasting
 
 EARLY: Final = 200
 
+MAX_SILENT: Final = 0.85
+"""Zeros in an output from which on zeros of the gradient are no surprise."""
+
 
 @rule(code="PRE003", causes=("fp16-underflow", "dying-relu"), repeat_after=1000)
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,10 @@ class GradientsRoundToZero:
 
 
 def _is_alive(history: History, step: int) -> bool:
+    zeros = history.between("act_zero_fraction", step - 20, step + 1)
+    zeros = zeros[np.isfinite(zeros)]
+    if len(zeros) and zeros.max() > MAX_SILENT:
+        return False
     for stat in ("dead_fraction", "input_dead_fraction"):
         steps, rows = history.head(stat, 64)
         seen = rows[steps <= step]

@@ -54,6 +54,9 @@ from steadytrain.rules._extent import Mask, extent, named, number
 
 WINDOW: Final = 20
 
+LEAP: Final = 5.0
+"""Update over weight that no matrix has on its first step, zeros left out."""
+
 _FAST: Final = ("lr-too-high", "missing-warmup")
 _SLOW: Final = ("lr-too-low", "gan-discriminator-dominates", "vanishing-gradient")
 _TURNS: Final = ("gan-discriminator-dominates", "lr-too-low", "vanishing-gradient")
@@ -80,6 +83,12 @@ class LayersAtOdds:
 
     def check(self, history: History, /) -> Iterator[Finding]:
         for step, row in tenth_rows(history, "update_ratio"):
+            if step == history.first_step:
+                leap = (row > LEAP) & weight_sites(history.sites("update_ratio"))[0]
+                others = row[np.isfinite(row) & ~leap]
+                if leap.any() and len(others) and not leap.sum() > 0.5 * len(row):
+                    middle = float(np.median(others))
+                    yield self._finding(history, step, leap, row, middle, _FAST)
             if step - history.first_step < WINDOW:
                 continue
             usual = _usual(history, step, row)

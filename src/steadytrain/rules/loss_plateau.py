@@ -41,18 +41,37 @@ from typing import Final
 
 import numpy as np
 
+from steadytrain.core.columns import HEAD_ROWS
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
-from steadytrain.core.robust import trail
+from steadytrain.core.robust import Rows, Trail, median, spread, trail
 from steadytrain.core.rule import rule, state
 from steadytrain.rules._depth import matrix_medians
-from steadytrain.rules._extent import number
+from steadytrain.rules._extent import Mask, number
 from steadytrain.rules._schedule import is_rising
-from steadytrain.rules._standstill import standstill, tenth_steps
+from steadytrain.rules._standstill import Standstill, standstill, tenth_steps
 
 SMALL_MOVES: Final = 1e-4
 """Update over weight below which a still loss is only noted: weights that were trained before
 and hardly move now look the same."""
+
+USUAL_MOVES: Final = 5e-4
+"""Update over weight at which weights train well: the rate is not what is missing."""
+
+GUESSING: Final = 16
+"""Steps in which a network learns to guess: how often each class is, or the mean."""
+
+SETTLED: Final = 0.03
+"""Share of the level by which a loss that stands may have moved."""
+
+_UNLEARNABLE: Final = (
+    "label-misaligned",
+    "label-noise",
+    "wrong-axis",
+    "shape-broadcast",
+    "detached-graph",
+    "lr-too-low",
+)
 
 
 @rule(
@@ -90,11 +109,31 @@ class LossPlateau:
         if not len(rows):
             return
         seen = standstill(history, losses, rows, self.window)
-        for at in np.flatnonzero(seen.still == 1):
+        settled = self._settled(history, losses, rows, seen)
+        for at in np.flatnonzero((seen.still == 1) | settled):
             step = int(losses.steps[rows[at]])
             if not is_rising(history, step, self.window):
                 moves = float(matrix_medians(history, "update_ratio", [step])[0])
                 yield self._finding(step, seen.level[at], seen.beginning, seen.noise[at], moves)
+
+    def _settled(self, history: History, losses: Trail, rows: Rows, seen: Standstill) -> Mask:
+        """Whether the loss has stood, to a few percent, since the first dozen steps.
+
+        Guessing is learned in these, and nothing was after them.
+        """
+        head = history.head("loss", HEAD_ROWS)[1]
+        if len(head) < HEAD_ROWS:
+            return np.zeros(len(rows), dtype=np.bool_)
+        since = float(np.median(head[GUESSING:]))
+        recent = losses.before(rows, self.window, reach=self.window, lag=-1)
+        still = np.abs(seen.level - since) < SETTLED * abs(since)
+        old = losses.steps[rows] - history.first_step >= self.window
+        middle = median(recent)
+        calm = spread(recent, middle) < 0.1 * np.abs(middle)
+        half = self.window // 2
+        early = median(recent[:, : recent.shape[1] - half])
+        flat = np.abs(early - seen.level) < 0.5 * SETTLED * np.abs(since)
+        return np.asarray(still & old & calm & flat & np.isfinite(recent).all(axis=1))
 
     def _finding(
         self, step: int, level: float, beginning: float, noise: float, moves: float
@@ -103,6 +142,7 @@ class LossPlateau:
             self,
             step=step,
             severity=Severity.NOTE if moves < SMALL_MOVES else Severity.WARNING,
+            causes=_UNLEARNABLE if moves > USUAL_MOVES else (),
             message=f"After {step} steps the loss is {number(level)}; it began at {number(beginning)}, and a "
             f"batch alone moves it by {number(noise)}. Nothing is learned: check that labels belong to "
             "inputs and that gradients reach the first layer, then raise the learning rate tenfold.",

@@ -62,8 +62,8 @@ class LossWithoutBound:
         rows = losses.rows
         if len(first) < 16 or not len(rows):
             return
-        largest = float(np.nanmax(np.abs(first[:4])))
-        low = rows[losses.values[rows] < -self.max_factor * max(largest, 1e-3)]
+        largest = max(float(np.nanmax(np.abs(first[:4]))), 1.0)
+        low = rows[losses.values[rows] < -self.max_factor * largest]
         now = median(losses.before(low, 8, reach=16, lag=-1))
         past = median(losses.before(low, 8, reach=40, lag=16))
         falling = (now < past - 0.01 * np.abs(past)) & (now < -self.max_factor * largest)

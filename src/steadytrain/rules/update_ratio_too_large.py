@@ -52,6 +52,9 @@ from steadytrain.rules._extent import number
 
 WINDOW: Final = 20
 
+LARGE_LOSS: Final = 30.0
+"""First loss above which a sum may stand where a mean is meant."""
+
 
 @rule(
     code="OPT002", causes=("lr-too-high", "missing-warmup", "init-too-small", "momentum-too-high")
@@ -90,17 +93,31 @@ class UpdateRatioTooLarge:
         still = median(windows[:, -WINDOW // 4 :]) > self.max_usual
         usual = np.where(still & np.isfinite(windows).all(axis=1), usual, np.nan)
         for row in np.flatnonzero((ratios > self.max_ratio) | (usual > self.max_usual)):
-            yield self._finding(history.fresh + int(row), ratios[row], usual[row])
+            yield self._finding(history, history.fresh + int(row), ratios[row], usual[row])
 
-    def _finding(self, step: int, ratio: float, usual: float) -> Finding:
+    def _finding(self, history: History, step: int, ratio: float, usual: float) -> Finding:
         lasting = usual > self.max_usual
         seen, limit = (usual, self.max_usual) if lasting else (ratio, self.max_ratio)
+        severity = Severity.CRITICAL if seen > 1 else Severity.WARNING
+        if lasting and seen < self.max_ratio and _falls(history, step):
+            severity = Severity.NOTE
+        first = history.head("loss", 1)[1]
+        summed = len(first) > 0 and bool(np.abs(first[0, 0]) > LARGE_LOSS)
+        causes = ("lr-too-high", "loss-reduction", "missing-warmup") if summed else ()
         span = f"over the last {WINDOW} steps" if lasting else "on this step"
         return state(
             self,
             step=step,
-            severity=Severity.CRITICAL if seen > 1 else Severity.WARNING,
+            severity=severity,
+            causes=causes,
             message=f"The median weight matrix changed by {seen:.1%} of its size {span}, where {limit:.0%} "
             f"is a lot and 0.1% is usual. Lower the learning rate at least {number(seen / 0.01)}-fold, or warm up.",
             evidence={"update_ratio": seen, "limit": limit, "lasting": bool(lasting)},
         )
+
+
+def _falls(history: History, step: int) -> bool:
+    """Whether the loss of the last steps is below that of the window's first."""
+    losses = history.between("loss", step - WINDOW + 1, step + 1)[:, 0]
+    losses = losses[np.isfinite(losses)]
+    return len(losses) >= WINDOW // 2 and bool(np.median(losses[-5:]) < np.median(losses[:5]))

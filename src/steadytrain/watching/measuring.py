@@ -107,11 +107,11 @@ class Measuring:
     def _count(self) -> int:
         return sum(sentinel.arrivals for owned in self.sentinels for sentinel in owned)
 
-    def arrivals(self, owner: int) -> None:
+    def arrivals(self, owner: int, *, has_closure: bool = False) -> None:
         """How often gradients arrived since the last step, and whether old ones were cleared."""
         self.is_blind = not self.has_backward
         cleared = [share for s in self.sentinels[owner] if (share := s.take_cleared()) is not None]
-        if cleared:
+        if cleared and not has_closure:
             self._record("cleared_fraction", sum(cleared) / len(cleared))
         taken = [sentinel.take() for sentinel in self.sentinels[owner]]
         self._arrived = self._count()

@@ -98,10 +98,11 @@ class Recording:
 
     def after_step(self, owner: int) -> None:
         """An optimizer has stepped."""
-        if owner in self.stepping.inside_step:
+        has_closure = owner in self.stepping.inside_step
+        if has_closure:
             self.stepping.inside_step.discard(owner)
             self._collect_of(owner)
-        self.measuring.arrivals(owner)
+        self.measuring.arrivals(owner, has_closure=has_closure)
         self.measuring.updates(owner, deep=self._is_sampled(self.stepping.row))
         if not self.stepping.stepped:
             self._end_step()
