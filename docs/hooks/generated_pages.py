@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadytrain import _HOMES, __all__
+from steadytrain.cli._lint_pages import lint_page
 from steadytrain.cli._pages import cause_page, rule_page, technique_page
 from steadytrain.core.causes import CAUSES
 from steadytrain.core.stats import STATS
 from steadytrain.core.technique import known_techniques
 from steadytrain.engine import known_rules
+from steadytrain.lint._linter import known_checks as known_lint_checks
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -36,6 +38,7 @@ def on_config(config: MkDocsConfig) -> None:
         *config.nav,
         {"Prevention": prevention},
         {"Rules": rules},
+        {"Checks of code": ["lint/index.md", *(f"lint/{name}.md" for name in known_lint_checks())]},
         {"Statistics": "statistics.md"},
         {"Causes": causes},
         {"Python": "python.md"},
@@ -57,6 +60,8 @@ def pages() -> dict[str, str]:
     made["rules/index.md"] = _rules()
     made |= {f"techniques/{name}.md": _technique(name) for name in known_techniques()}
     made["techniques/index.md"] = _techniques()
+    made |= {f"lint/{name}.md": lint_page(info) for name, info in known_lint_checks().items()}
+    made["lint/index.md"] = _lint_checks()
     made["statistics.md"] = _statistics()
     rules = list(known_rules().values())
     made |= {f"causes/{name}.md": cause_page(one, rules) for name, one in CAUSES.items()}
@@ -72,6 +77,19 @@ def _rules() -> str:
         for name, info in known_rules().items()
     ]
     return "# Rules\n\n" + _table(("rule", "code", "status", "what it says"), rows)
+
+
+def _lint_checks() -> str:
+    rows = [
+        (
+            f"[{name}]({name}.md)",
+            info.code,
+            info.severity.name.lower(),
+            " ".join(info.summary.split()),
+        )
+        for name, info in known_lint_checks().items()
+    ]
+    return "# Checks of code\n\n" + _table(("check", "code", "severity", "what it finds"), rows)
 
 
 def _technique(name: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 import steadytrain
 
-ROOMS = ("core", "store", "rules", "causes", "report", "engine")
+ROOMS = ("core", "store", "rules", "causes", "report", "engine", "lint")
 
 REFUSE_TORCH = """
 import importlib.abc, sys

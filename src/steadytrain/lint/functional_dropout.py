@@ -60,13 +60,13 @@ def check(code: Code) -> Iterator[Remark]:
         if functional and code.keyword(call, "training", 2) is None and not _spread(call):
             yield Remark(
                 node=call,
-                message="This dropout is on in evaluation too: eval() does not reach it. Pass "
+                message="This dropout is on in evaluation too: model.eval() does not reach it. Pass "
                 "training=self.training.",
             )
         elif home == "torch.nn" and "Dropout" in last and _is_called(code, call):
             yield Remark(
                 node=call,
-                message="A dropout built here is always in training mode: eval() does not reach it. "
+                message="A dropout built here is always in training mode: model.eval() does not reach it. "
                 "Make it in __init__.",
             )
 

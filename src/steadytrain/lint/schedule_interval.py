@@ -51,8 +51,8 @@ from typing import Final
 from steadytrain.lint._check import Remark, lint_check
 from steadytrain.lint._code.code import Code
 from steadytrain.lint._code.events import Event, Loop
-from steadytrain.lint._code.kinds import Kind
 from steadytrain.lint._code.scopes import FUNCTIONS
+from steadytrain.lint._code.vocabulary import Kind
 
 _BATCHES: Final = re.compile(r"len\(|steps|iter|batches|updates", re.IGNORECASE)
 _EPOCHS: Final = re.compile(r"\b(self\.|args\.|cfg\.|config\.|opt\.|hparams\.)?(num_|n_|max_|total_)?epochs?\b",

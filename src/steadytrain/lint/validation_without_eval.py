@@ -53,7 +53,7 @@ def check(code: Code) -> Iterator[Remark]:
         if not _is_set(code, one) and not in_framework(code, one.loop):
             yield Remark(
                 node=one.forward,
-                message="The model is measured on held-out data without eval(): dropout stays on and "
+                message="The model is measured on held-out data without model.eval(): dropout stays on and "
                 "batch statistics are those of the batch. Call model.eval() before.",
             )
 

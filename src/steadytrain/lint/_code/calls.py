@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from steadytrain.lint._code.events import Event
-from steadytrain.lint._code.kinds import Kind, Kinds
+from steadytrain.lint._code.kinds import Kinds
 from steadytrain.lint._code.scopes import FUNCTIONS, Function, dotted
 from steadytrain.lint._code.values import Frame, Value
+from steadytrain.lint._code.vocabulary import Kind
 
 _CLIPS: Final = {"clip_grad_norm_", "clip_grad_value_", "clip_grad_norm", "clip_grad_value",
                  "clip_gradients", "clip_grads_with_norm_", "agc_", "adaptive_clip_grad",
