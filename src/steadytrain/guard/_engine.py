@@ -19,9 +19,10 @@ from torch import Tensor
 from steadytrain.core.action import EventKind
 from steadytrain.guard._course import Course, Outcome
 from steadytrain.guard._data import Data
-from steadytrain.guard._judging import Attempt, Judge
+from steadytrain.guard._judging import Attempt, Judge, Judgement
 from steadytrain.guard._parts import Parts, with_gradients
 from steadytrain.guard._recovery import Recovery
+from steadytrain.guard._sealing import Sealing
 from steadytrain.guard._shadow import Gradients, Shadow
 from steadytrain.guard.act import limit_gradients
 from steadytrain.guard.decide import Decision, Situation, decide
@@ -47,6 +48,7 @@ class Engine:
         data: the batches that can be gone back in.
         judge: measures and judges.
         recovery: snapshots, and the ways back.
+        sealing: looks at what lies still between two steps, if it is wanted.
         dry_run: only says what it would have done.
     """
 
@@ -57,6 +59,7 @@ class Engine:
         data: Data,
         judge: Judge,
         recovery: Recovery,
+        sealing: Sealing | None,
         *,
         dry_run: bool,
     ) -> None:
@@ -65,6 +68,8 @@ class Engine:
         self.data = data
         self._judge = judge
         self._recovery = recovery
+        self._sealing = sealing
+        self._flips: list[str] = []
         self._dry_run = dry_run
         self._is_off = False
         self._shadow = Shadow(parts.models, recovery.sources)
@@ -91,6 +96,8 @@ class Engine:
         if self._is_off:
             return
         try:
+            if self._sealing is not None:
+                self._flips = self._sealing.look()
             self._gradients = Gradients(self.parts.parameters())
             if full:
                 self.keep_everything()
@@ -112,6 +119,7 @@ class Engine:
             self._gradients.put_back()
         self._release()
         self.data.stop_showing(self._recovery.sources)
+        self._seal()
 
     def end(self, attempt: Attempt, commit: Callable[[], bool]) -> Outcome:
         """The step was taken, or it has left no trace.
@@ -124,37 +132,38 @@ class Engine:
             return self._unguarded(commit)
         try:
             undo = None if self._dry_run else self._undo
-            reading, verdict, due = self._judge.judge(
-                attempt, due=self._recovery.is_due(), undo=undo
+            attempt.flips = self._flips
+            found = self._judge.judge(
+                attempt,
+                due=self._recovery.is_due(),
+                is_shown_again=self.data.is_showing,
+                undo=undo,
             )
-            decision = self._decide(verdict, reading, attempt.key)
+            decision = self._decide(found.verdict, attempt.key, found.num_strangers)
         except Exception as error:  # the boundary: a guard that breaks must not end a run
             self._switch_off(error)
             return self._unguarded(commit)
         if self._dry_run and decision.kind != "commit":
-            self._rehearse(decision, verdict)
+            self._rehearse(decision, found.verdict)
             decision = Decision(kind="commit")
         if decision.kind in ("commit", "clip"):
-            return self._take(attempt, commit, reading, decision, verdict, due)
+            return self._take(attempt, commit, found, decision)
         try:
             self._undo()
-            return self._leave_out(decision, verdict)
+            return self._leave_out(decision, found.verdict)
         except Exception as error:  # the same boundary
             self._switch_off(error)
-            return Outcome(committed=False, finished=False, reason=verdict.reason)
+            return Outcome(committed=False, finished=False, reason=found.verdict.reason)
 
     # decisions
 
-    def _decide(self, verdict: Verdict, reading: Reading, key: str) -> Decision:
+    def _decide(self, verdict: Verdict, key: str, num_strangers: int = 0) -> Decision:
         course, data = self.course, self.data
-        strangers = 0
-        if verdict.kind == "spike" and not data.is_showing:
-            strangers = course.detector.refuse(reading, key)
         situation = Situation(
             can_roll_back=self._recovery.can_roll_back,
             can_show_again=data.can_show_again and not self._dry_run,
             is_shown_again=data.is_showing,
-            num_strangers=strangers,
+            num_strangers=num_strangers,
         )
         decision, course.ladder = decide(course.policy, course.ladder, verdict.kind, situation)
         if decision.reanchor:
@@ -167,28 +176,29 @@ class Engine:
         self,
         attempt: Attempt,
         commit: Callable[[], bool],
-        reading: Reading,
+        found: Judgement,
         decision: Decision,
-        verdict: Verdict,
-        due: bool,
     ) -> Outcome:
+        reading, verdict = found.reading, found.verdict
         if decision.kind == "clip":
             self._clip(attempt, reading, decision, verdict)
         moved = commit()
         after = Verdict() if attempt.is_own else self._judge.after(attempt)
         if not after.is_good and not self._dry_run:
-            return self._leave_out(self._decide(after, reading, attempt.key), after)
+            return self._leave_out(self._decide(after, attempt.key), after)
         self._release()
         course = self.course
         course.step += 1
         self._said_stop = False
         if verdict.kind == "overflow":
+            self._seal()
             return Outcome(committed=moved, finished=True, reason=verdict.reason)
         course.detector.accept(reading, attempt.key)
         course.rates.advance()
+        self._seal()
         self.data.note_good()
-        if due and (damage := self._recovery.snapshot()) is not None and not self._dry_run:
-            return self._leave_out(self._decide(damage, reading, attempt.key), damage)
+        if found.due and (damage := self._recovery.snapshot()) is not None and not self._dry_run:
+            return self._leave_out(self._decide(damage, attempt.key), damage)
         self._recovery.release_batches()
         return Outcome(committed=moved, finished=True)
 
@@ -211,7 +221,13 @@ class Engine:
         self._release()
         self.data.stop_showing(self._recovery.sources)
         if decision.kind == "rollback":
-            return self._recovery.roll_back(decision, verdict)
+            from_step = self.course.step
+            outcome = self._recovery.roll_back(decision, verdict)
+            if self._sealing is not None and verdict.kind == "flip":
+                self._sealing.went_back(from_step)
+            self._seal()
+            return outcome
+        self._seal()
         if decision.kind == "stop":
             return self._recovery.stop(decision.why, verdict)
         if was_showing:  # the batch that was shown again belongs to no step: no event
@@ -235,6 +251,13 @@ class Engine:
         self._recovery.note(kind, f"would {kind}: {verdict.reason} ({decision.why})", evidence)
 
     # state
+
+    def _seal(self) -> None:
+        """What lies still from now on is sealed."""
+        if self._sealing is not None and not self._is_off:
+            edits = self._sealing.settle(self.course.step)
+            if edits:
+                _LOG.warning("code outside torch changed %s; it is as that code left it", edits[0])
 
     def _undo(self) -> None:
         self._put_back()

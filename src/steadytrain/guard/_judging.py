@@ -44,8 +44,22 @@ class Attempt:
     """Whether the user's code takes the step itself, so that it is judged afterwards."""
     has_stepped: bool = False
     """Whether an optimizer has stepped already, through a closure."""
+    flips: list[str] = field(default_factory=list[str])
+    """Tensors that changed between the last step and this one, though nothing wrote to them."""
     wish: str = ""
     """Why the user's code wants the step left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What was found about an attempt; all but the reading is the same on every rank."""
+
+    reading: Reading
+    verdict: Verdict
+    due: bool
+    """Whether a snapshot is due."""
+    num_strangers: int = 0
+    """Spikes of one series in a row, this one among them."""
 
 
 class Judge:
@@ -65,24 +79,31 @@ class Judge:
         self._buffers = Buffers(parts.models, parts.average_modules())
 
     def judge(
-        self, attempt: Attempt, *, due: bool, undo: Callable[[], None] | None
-    ) -> tuple[Reading, Verdict, bool]:
-        """The numbers, the verdict, and whether a snapshot is due on any rank.
+        self, attempt: Attempt, *, due: bool, is_shown_again: bool, undo: Callable[[], None] | None
+    ) -> Judgement:
+        """The verdict on an attempt whose forward and backward passes are done.
 
         Args:
-            attempt: its forward and backward passes are done.
+            attempt: the step.
             due: whether a snapshot is due here.
+            is_shown_again: whether it is on a batch that was good before.
             undo: leaves no trace of the attempt; None if nothing may be changed.
         """
         reading = self._measured(attempt)
         verdict = self._alone(attempt, reading)
-        severity, any_due = over_ranks([SEVERITY.index(verdict.kind), int(due)], self._device)
+        strangers = 0
+        if verdict.kind == "spike" and not is_shown_again:
+            strangers = self._detector.refuse(reading, attempt.key)
+        mine = [SEVERITY.index(verdict.kind), int(due), strangers]
+        severity, any_due, strangers = over_ranks(mine, self._device)
         if SEVERITY.index(verdict.kind) < severity:
             kind = SEVERITY[severity]
             verdict = Verdict(kind=kind, reason=f"another rank saw a step that is {kind}")
         if not verdict.is_good:
             verdict = self._with_state(self._explained(attempt, verdict), undo)
-        return reading, verdict, bool(any_due)
+        return Judgement(
+            reading=reading, verdict=verdict, due=bool(any_due), num_strangers=strangers
+        )
 
     def after(self, attempt: Attempt) -> Verdict:
         """The verdict on the weights once the step was taken. Cost: a pass over them."""
@@ -132,6 +153,13 @@ class Judge:
         )
 
     def _alone(self, attempt: Attempt, reading: Reading) -> Verdict:
+        if attempt.flips:
+            others = f" and {len(attempt.flips) - 1} more" if len(attempt.flips) > 1 else ""
+            return Verdict(
+                kind="flip",
+                reason=f"{attempt.flips[0]}{others} changed at rest, though nothing wrote to it",
+                evidence={"tensors": tuple(attempt.flips[:NUM_NAMED])},
+            )
         if attempt.wish:
             return Verdict(kind="nonfinite", reason=attempt.wish)
         verdict = self._detector.judge(reading, attempt.key)
@@ -159,6 +187,8 @@ class Judge:
 
     def _with_state(self, verdict: Verdict, undo: Callable[[], None] | None) -> Verdict:
         """The same verdict, unless it is the weights that are at fault and not the batch."""
+        if verdict.kind == "flip":
+            return verdict
         if verdict.kind in ("nonfinite", "huge"):
             if undo is None:
                 return verdict

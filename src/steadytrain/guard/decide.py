@@ -10,6 +10,7 @@
       again                    further back, with a smaller rate          a region too steep
       again                    and with the moments forgotten             moments of the wrong steps
       again                    stop, with the evidence
+    memory changed by itself   roll back and do the same steps again, on a budget of its own
     `calm_steps` good steps    begin at the top again; the budget of rollbacks is for the whole run
 
 Nothing on this ladder takes a step with a number that is not finite: at its end the run stops.
@@ -32,7 +33,7 @@ STEP_AROUND: Final = 2
 CUT_RATE: Final = 3
 FORGET: Final = 4
 
-_COUNTS: Final = ("bad_in_a_row", "calm", "level", "num_rollbacks", "settling")
+_COUNTS: Final = ("bad_in_a_row", "calm", "level", "num_rollbacks", "num_flips", "settling")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,8 @@ class Policy:
     """First steps at a new level whose gradients are clipped to what was typical."""
     max_rollbacks: int = 8
     """Rollbacks in the whole run."""
+    max_flips: int = 1000
+    """Times that memory which changed by itself is healed, beside these."""
     calm_steps: int = 200
     """Good steps after which a fault is a new one."""
     rate_factor: float = 0.5
@@ -120,6 +123,7 @@ class Ladder:
     level: int = 0
     """0: nothing; 1: rolled back; 2: stepped around; 3: rate cut; 4: moments forgotten."""
     num_rollbacks: int = 0
+    num_flips: int = 0
     settling: int = 0
     """Steps at a new level that are still to be clipped."""
     data_at_fault: bool = False
@@ -163,6 +167,8 @@ def decide(
         ('skip', 1)
     """
     good = verdict in ("good", "overflow")
+    if verdict == "flip":
+        return _heal(policy, ladder, situation)
     if situation.is_shown_again:
         return _weigh(policy, ladder, good, situation)
     if good:
@@ -190,6 +196,17 @@ def _go_on(policy: Policy, ladder: Ladder) -> tuple[Decision, Ladder]:
     )
     kind: DecisionKind = "clip" if ladder.settling else "commit"
     return Decision(kind=kind), after
+
+
+def _heal(policy: Policy, ladder: Ladder, situation: Situation) -> tuple[Decision, Ladder]:
+    """Memory that changed by itself is no fault of the run: done again, and no rung climbed."""
+    if not situation.can_roll_back:
+        return Decision(kind="stop", why="there is no snapshot to go back to"), ladder
+    if ladder.num_flips >= policy.max_flips:
+        why = f"it happened {ladder.num_flips} times: the memory of this machine cannot be trusted"
+        return Decision(kind="stop", why=why), ladder
+    after = replace(ladder, num_flips=ladder.num_flips + 1, data_at_fault=False)
+    return Decision(kind="rollback", why="the same steps are done again"), after
 
 
 def _weigh(

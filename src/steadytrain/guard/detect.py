@@ -1,7 +1,8 @@
 """What is wrong with a step that is about to be taken, from a handful of numbers.
 
 Pure: numbers in, a verdict out, and a state that is saved with the run. Not finite, finite but
-too large for the optimizer, a spike, damage at rest, an ordinary overflow of a loss scaler: each
+too large for the optimizer, a spike, a bit that flipped, damage at rest, an ordinary overflow of a
+loss scaler: each
 is a verdict of its own, because each is answered differently.
 """
 
@@ -16,7 +17,7 @@ from steadytrain.core.errors import UsageError
 from steadytrain.core.finding import Evidence
 from steadytrain.guard.detect_spike import SpikeDetector, SpikeOptions
 
-VerdictKind = Literal["good", "overflow", "spike", "huge", "nonfinite", "state"]
+VerdictKind = Literal["good", "overflow", "spike", "huge", "nonfinite", "flip", "state"]
 
 SEVERITY: Final[tuple[VerdictKind, ...]] = get_args(VerdictKind)
 """Every kind, the worst last: what several ranks saw is the worst of it."""
