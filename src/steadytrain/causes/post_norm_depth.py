@@ -9,8 +9,8 @@ The loss stands or diverges in the first hundred steps of a transformer of eight
 shallow one trains.
 
 ## What proves it
-Training comes back with one of these alone, and not with another seed: warm up over the first
-half of the steps; norms in front of the branches instead of behind.
+Training comes back with one of these alone, and not with another seed: norms in front of the
+branches instead of behind; warm up over the first half of the steps.
 
 ## What refutes it
 If the pre-norm form fails alike, the placement of the norms is not the matter. Against it speaks
@@ -32,7 +32,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"loss-plateau": 0.2, "divergence": 0.15, "vanishing-gradient": 0.2},
-    proofs=("warmup-long", "pre-norm"),
+    proofs=("pre-norm", "warmup-long"),
     refutations=("initialise",),
     fix=(
         "Normalise inside the branch, x = x + f(norm(x)), with one norm at the end "

@@ -32,7 +32,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"exploding-gradient": 0.3, "vanishing-gradient": 0.3, "loss-plateau": 0.15},
+    nominations={
+        "recurrent-radius": 0.95,
+        "exploding-gradient": 0.3,
+        "vanishing-gradient": 0.3,
+        "loss-plateau": 0.15,
+    },
     proofs=("spectral-radius-one", "orthogonal-recurrence"),
     refutations=("clip-at-one", "lr-tenth"),
     fix=(

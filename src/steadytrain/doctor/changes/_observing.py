@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from steadytrain.core.program import Program
-from steadytrain.doctor.changes._calls import Handlers, intercepted
+from steadytrain.doctor.changes._calls import Handlers, intercepted, name_of
 from steadytrain.doctor.changes._data import looked_at
 from steadytrain.doctor.changes._terms import Arithmetic
 from steadytrain.doctor.scene import Scene
@@ -52,6 +52,21 @@ def run_once(program: Program, scene: Scene, handlers: Handlers) -> tuple[Progra
     return twin, losses
 
 
+def calls_made(program: Program, scene: Scene, names: Iterable[str]) -> list[Call]:
+    """The calls of the named functions of torch in one whole step of a copy, in order."""
+    seen: list[Call] = []
+
+    def note(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        seen.append(Call(name_of(function), args, kwargs))
+        return function(*args, **kwargs)
+
+    twin = program.copy()
+    first = twin.model if twin.step_fn is None else twin
+    with intercepted(first, dict.fromkeys(names, note)):
+        step_once(twin, scene)
+    return seen
+
+
 def observed_terms(program: Program, scene: Scene) -> list[float]:
     """The norm of the gradient of each term of the loss, with its weight, in order."""
     arithmetic = Arithmetic()
@@ -61,6 +76,14 @@ def observed_terms(program: Program, scene: Scene) -> list[float]:
     parameters = [p for p in twin.model.parameters() if p.requires_grad]
     terms = arithmetic.terms(losses[0])
     return [abs(weight) * _gradient_norm(term, parameters) for term, weight in terms]
+
+
+class Call(NamedTuple):
+    """A call of a function of torch."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 class Ran(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from torch import nn
@@ -12,7 +10,7 @@ from torch.nn import functional
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import change
 from steadytrain.doctor.changes._calls import Handlers
-from steadytrain.doctor.changes._observing import Ran, executed, run_once
+from steadytrain.doctor.changes._observing import Ran, calls_made, executed
 from steadytrain.doctor.changes._surgery import last_weighted, replace_modules
 from steadytrain.doctor.changes._wrapping import intercept_models
 from steadytrain.doctor.scene import Scene
@@ -27,9 +25,7 @@ def leaky(program: Program, scene: Scene) -> Program | None:
     changed = replace_modules(
         program, lambda one: nn.LeakyReLU(SLOPE) if type(one) in (nn.ReLU, nn.ReLU6) else None
     )
-    seen: list[bool] = []
-    run_once(program, scene, {"relu": partial(_noted, seen), "relu_": partial(_noted, seen)})
-    if seen:
+    if calls_made(program, scene, ("relu", "relu_")):
         return intercept_models(program, _leaky_handlers)
     return program if changed else None
 
@@ -63,11 +59,6 @@ def _feeds_a_layer(activation: Ran, seen: list[Ran]) -> bool:
     """Whether a layer with weights reads what the activation gave, where it ran before."""
     readers = (one for one in seen if one.inputs and one.inputs[0] is activation.output)
     return any(True for one in readers for _ in one.module.parameters())
-
-
-def _noted(seen: list[bool], function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    seen.append(True)
-    return function(*args, **kwargs)
 
 
 def _leaky_handlers() -> Handlers:

@@ -13,22 +13,14 @@ from torch.nn import functional
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import change
 from steadytrain.doctor.changes._calls import Handlers
-from steadytrain.doctor.changes._observing import run_once
+from steadytrain.doctor.changes._observing import calls_made
 from steadytrain.doctor.changes._wrapping import intercept_models
 from steadytrain.doctor.scene import Scene
 
 
 def apply(program: Program, scene: Scene, *, make: Callable[[], Handlers]) -> Program | None:
     """None where the model makes none of the calls."""
-    seen: list[bool] = []
-    names = make()
-
-    def note(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        seen.append(True)
-        return function(*args, **kwargs)
-
-    run_once(program, scene, dict.fromkeys(names, note))
-    if not seen:
+    if not calls_made(program, scene, make()):
         return None
     return intercept_models(program, make)
 

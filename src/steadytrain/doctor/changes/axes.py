@@ -9,7 +9,7 @@ from torch import nn
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import change
 from steadytrain.doctor.changes._calls import Handlers
-from steadytrain.doctor.changes._observing import run_once
+from steadytrain.doctor.changes._observing import calls_made
 from steadytrain.doctor.changes._wrapping import intercept, intercept_models
 from steadytrain.doctor.scene import Scene, models_of
 
@@ -18,14 +18,10 @@ _FUNCTIONS = ("softmax", "log_softmax", "softmin", "logsumexp")
 
 def last_axis(program: Program, scene: Scene) -> Program | None:
     """A softmax over the first dimension of several runs over the last one."""
-    found: list[bool] = []
-
-    def note(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        found.append(_is_first(args, kwargs))
-        return function(*args, **kwargs)
-
-    run_once(program, scene, dict.fromkeys(_FUNCTIONS, note))
-    return intercept(intercept_models(program, _handlers), _handlers) if any(found) else None
+    calls = calls_made(program, scene, _FUNCTIONS)
+    if not any(_is_first(one.args, one.kwargs) for one in calls):
+        return None
+    return intercept(intercept_models(program, _handlers), _handlers)
 
 
 def batch_first(program: Program, _scene: Scene) -> Program | None:

@@ -9,7 +9,7 @@ from torch import nn
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import change
 from steadytrain.doctor.changes._calls import Handlers
-from steadytrain.doctor.changes._observing import run_once
+from steadytrain.doctor.changes._observing import calls_made
 from steadytrain.doctor.changes._wrapping import intercept_models
 from steadytrain.doctor.scene import Scene, models_of
 
@@ -28,14 +28,8 @@ def apply(program: Program, scene: Scene) -> Program | None:
             if isinstance(share, float) and share > SHARE:
                 setattr(module, name, SHARE)
                 changed = True
-    found: list[float] = []
-
-    def note(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        found.append(_share(args, kwargs))
-        return function(*args, **kwargs)
-
-    run_once(program, scene, dict.fromkeys(_FUNCTIONS, note))
-    if any(share > SHARE for share in found):
+    calls = calls_made(program, scene, _FUNCTIONS)
+    if any(_share(one.args, one.kwargs) > SHARE for one in calls):
         return intercept_models(program, _handlers)
     return program if changed else None
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import change
 from steadytrain.doctor.changes._losses import Arguments, call, loss_handlers
-from steadytrain.doctor.changes._observing import run_once
+from steadytrain.doctor.changes._observing import calls_made
 from steadytrain.doctor.changes._wrapping import intercept
 from steadytrain.doctor.scene import Scene
 
@@ -26,14 +26,7 @@ def every_class(program: Program, scene: Scene) -> Program | None:
 
 def feasible(program: Program, scene: Scene) -> Program | None:
     """An infinite CTC loss, of a target that is too long, counts nothing."""
-    seen: list[bool] = []
-
-    def note(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        seen.append(True)
-        return function(*args, **kwargs)
-
-    run_once(program, scene, {"ctc_loss": note})
-    return intercept(program, _zeroing) if seen else None
+    return intercept(program, _zeroing) if calls_made(program, scene, ("ctc_loss",)) else None
 
 
 def _counting() -> Any:

@@ -22,8 +22,10 @@ def training(program: Program, scene: Scene) -> Program | None:
     return put_around(program, _training)
 
 
-def evaluation(program: Program, _scene: Scene) -> Program:
+def evaluation(program: Program, _scene: Scene) -> Program | None:
     """Every forward pass that is not differentiated runs in evaluation mode."""
+    if program.step_fn is None and program.metric_fn is None:
+        return None
     if program.metric_fn is not None:
         program.metric_fn = _Evaluated(program.metric_fn)
     return put_around(program, _evaluation)

@@ -12,6 +12,7 @@ from torch import Tensor
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import change
 from steadytrain.doctor.changes._calls import Handler, Handlers, intercepted
+from steadytrain.doctor.changes._observing import calls_made
 from steadytrain.doctor.changes._wrapping import Within, intercept, intercept_models
 from steadytrain.doctor.scene import Scene
 
@@ -20,8 +21,10 @@ SMALL: Final = 1e-12
 """Under a root; its slope is then at most half a million."""
 
 
-def apply(program: Program, _scene: Scene, *, make: Callable[[], Handlers]) -> Program:
-    """In the model and in the loss, wherever the operation is written."""
+def apply(program: Program, scene: Scene, *, make: Callable[[], Handlers]) -> Program | None:
+    """In the model and in the loss, wherever the operation is written; None where it is not."""
+    if not calls_made(program, scene, make()):
+        return None
     if program.metric_fn is not None:
         program.metric_fn = Within(program.metric_fn, _around(make))
     return intercept(intercept_models(program, make), make)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import change
-from steadytrain.doctor.changes._data import size_of
+from steadytrain.doctor.changes._data import looked_at, size_of
 from steadytrain.doctor.changes._losses import Arguments, call, loss_handlers, put_loss
 from steadytrain.doctor.changes._wrapping import intercept
 from steadytrain.doctor.scene import Scene
@@ -23,7 +23,7 @@ def mean(program: Program, scene: Scene) -> Program | None:
     """Where a loss of torch is summed it is averaged; else the loss is divided by the batch."""
     if any(one.arguments.get("reduction") == "sum" for one in scene.loss_calls):
         return intercept(program, _averaged)
-    return put_loss(program, _per_sample)
+    return put_loss(program, _per_sample) if size_of(looked_at(program, scene)[0]) > 1 else None
 
 
 def _negative(loss: Tensor, _batch: Any) -> Tensor:
