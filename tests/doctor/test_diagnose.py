@@ -21,7 +21,7 @@ from steadytrain.core.program import Program
 from steadytrain.doctor.before import said_of_source
 from steadytrain.doctor.observing import digest_of
 
-STEPS = 40
+STEPS = 50
 
 
 def diagnosed(program: Program, **options: Any) -> Diagnosis:

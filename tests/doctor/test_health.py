@@ -58,8 +58,8 @@ def test_is_not_restored(trial: Observation, reason: str) -> None:
     assert reason in outcome.outcome
 
 
-def test_is_not_restored_by_a_loss_that_falls_half_as_far() -> None:
-    slow = tuple(np.linspace(2.0, 1.4, STEPS))
+def test_is_not_restored_by_a_loss_that_falls_a_quarter_as_far() -> None:
+    slow = tuple(np.linspace(2.0, 1.5, STEPS))
     outcome = judged(run_of(slow), run_of(FALLING, alarm()))
     assert "above the" in outcome.outcome
 

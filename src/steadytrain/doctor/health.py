@@ -7,7 +7,7 @@ A run is **healthy** when
 3. it learns: its loss falls by more than its noise, or its metric beats the observed run's. A run
    of several optimizers, whose loss is a game's, need not;
 4. over the whole length it is not clearly worse than an observed run that stayed finite: its loss
-   fell at least half as far, where the two can be compared, and its metric is no lower. A short
+   fell at least a third as far, where the two can be compared, and its metric is no lower. A short
    trial may be behind: what blows up later often falls fastest first.
 
 Where the observed run was finite and without an alarm and just did not learn, it takes more: the
@@ -33,6 +33,12 @@ from steadytrain.doctor.reading import SURE, Reading, difference, read
 
 BEHIND: Final = 0.1
 """Share of the first loss by which a trial behind the best loses a factor of e of its merit."""
+
+BEHIND_BY: Final = 1 / 3
+"""Share of the observed run's progress below which a healthy-looking trial just stands still.
+
+Not closer to 1: gradients that add up act as a higher rate, and their repair is slower at first.
+"""
 
 CLEAR: Final = 0.1
 """Share of the first level by which a silent run must improve to count as restored."""
@@ -140,7 +146,7 @@ def _worse(
     """Where the losses cannot be compared, or the observed run had none, the metric decides."""
     if not is_whole:
         return ""
-    is_behind = seen.is_finite and gap < -margin and own.progress < seen.progress / 2
+    is_behind = seen.is_finite and gap < -margin and own.progress < BEHIND_BY * seen.progress
     if is_behind:
         return f"the loss ends at {own.tail:.3g}, above the {seen.tail:.3g} of the observed run"
     if own.metric < seen.metric - max(SURE * noise.metric, CLEAR * abs(seen.metric)):
