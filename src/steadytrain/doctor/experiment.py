@@ -112,13 +112,15 @@ class Experiment:
             steps=steps,
             seed=self._seed,
         )
+        # of a game without a metric no trial could say that it went better
+        can_improve = is_silent and not (self._is_game and self._program.metric_fn is None)
         loud = [one for one in self._known if one.severity >= Severity.WARNING]
         return Evidence(
             scene=scene,
             base=base,
             findings=findings,
             ranked=suspects(findings),
-            is_sick=not reading.is_finite or bool(reading.alarms) or is_silent or bool(loud),
+            is_sick=not reading.is_finite or bool(reading.alarms or loud or can_improve),
             is_silent=is_silent,
         )
 
@@ -134,9 +136,9 @@ class Experiment:
             if self._is_certain(evidence, rival):
                 break
         self._finish(evidence, short)
-        if not evidence.restored:
+        if not evidence.restored and not evidence.is_silent:
             self._try_others(evidence, short)
-        if not evidence.restored:
+        if not evidence.restored and not evidence.is_silent:
             self._try_pairs(evidence, short)
         evidence.tried_all = True
 
