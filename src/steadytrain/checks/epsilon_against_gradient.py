@@ -9,7 +9,8 @@ What divides the step is the gradient's size plus eps. Far above every gradient,
 plain descent at Adam's small rate: the loss stands still.
 
 ## Passes when
-For most of the elements eps is below ten times the gradient.
+For most of the elements eps is below ten times the gradient; or eps and the loss are of usual size,
+and it is the gradient that vanishes.
 
 ## Fails when
 For most of them it is more than ten times as large: their steps are a tenth of what the rate says,
@@ -34,6 +35,9 @@ from steadytrain.checks._scene import Scene
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import check, failed, finding, not_applicable, passed
 
+_ORDINARY_EPS, _ORDINARY_LOSS = 1e-7, 1e-3
+"""A usual eps under a usual loss is not what is wrong: the gradient vanishes on its way."""
+
 
 @check(code="OPT257", causes=("adam-eps", "loss-reduction"), stage="optimizer")
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,12 @@ class EpsilonAgainstGradient:
         seen = f"eps {number(eps)} against a gradient of {number(rms)}"
         if ruled <= total / 2:
             return passed(self, seen, eps / rms)
+        has_vanished = eps > self.max_ratio * rms / _left_by_the_clip(scene)
+        is_ordinary = eps <= _ORDINARY_EPS and abs(scene.first.loss) > _ORDINARY_LOSS
+        if is_ordinary and has_vanished:
+            return passed(
+                self, f"{seen}: the gradient has vanished, eps is an ordinary one", eps / rms
+            )
         return failed(
             self,
             seen,
