@@ -175,14 +175,14 @@ def test_a_head_that_nobody_uses_is_not_detached():
 def test_evaluation_mode_matters_where_something_depends_on_it(tail, training):
     program = classifier(tail=tail)
     program.model.train(training)
-    verdict = answer(program, "evaluation-mode").verdict
+    verdict = answer(program, "training-in-evaluation-mode").verdict
     assert (verdict == "failed") == (bool(tail) and not training)
 
 
 def test_single_norms_may_rest_in_evaluation_mode():
     program = classifier(tail=(nn.BatchNorm1d(3),))
     program.model[-1].eval()
-    assert answer(program, "evaluation-mode").verdict == "passed"
+    assert answer(program, "training-in-evaluation-mode").verdict == "passed"
 
 
 def evaluated(*, before, after):

@@ -27,7 +27,7 @@ SEEN_BY = {
     "discriminator-never-stepped": "optimizer-never-steps",
     "div-by-zero": "nonfinite-later",
     "dropout-in-the-bottleneck": "crowding-dropout",
-    "eval-from-the-start": "evaluation-mode",
+    "eval-from-the-start": "training-in-evaluation-mode",
     "exp-overflow": "nonfinite-later",
     "fp16-overflow": "nonfinite-later",
     "fp16-underflow": "half-precision-underflow",

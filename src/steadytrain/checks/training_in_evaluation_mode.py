@@ -36,7 +36,7 @@ from steadytrain.core.check import check, failed, finding, not_applicable, passe
 
 @check(code="LOP255", causes=("eval-mode-in-training",), stage="loop")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationMode:
+class TrainingInEvaluationMode:
     """Options of the check."""
 
     def judge(self, scene: Scene, /) -> Answer:
