@@ -44,6 +44,7 @@ PyTorch documentation, "Automatic Mixed Precision examples", gradient clipping; 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from steadytrain.core.finding import Severity
@@ -58,7 +59,7 @@ def check(code: Code) -> Iterator[Remark]:
     for trace in code.traces:
         scaled: Event | None = None
         for event in trace.events:
-            if event.kind == "backward" and event.scaled:
+            if event.kind == "backward" and (event.scaled or _scales(code, event)):
                 scaled = event
             elif event.kind in ("unscale", "step", "update", "unknown", "grad"):
                 scaled = None if scaled is None or event.meets(scaled) else scaled
@@ -73,3 +74,16 @@ def check(code: Code) -> Iterator[Remark]:
                     message="Gradients are clipped while the loss scale is still in them. Call "
                     "scaler.unscale_(optimizer) before the clip.",
                 )
+
+
+def _scales(code: Code, event: Event) -> bool:
+    """Whether `accelerator.backward` or `fabric.backward` scales the loss for float16."""
+    func = getattr(event.node, "func", None)
+    if event.owner not in ("accelerator", "fabric") or not isinstance(func, ast.Attribute):
+        return False
+    kind = code.kinds.of(func.value, event.frame)
+    made = kind.call.expr if kind is not None and kind.call is not None else None
+    if not isinstance(made, ast.Call):
+        return False
+    given = code.keyword(made, "mixed_precision") or code.keyword(made, "precision")
+    return isinstance(given, ast.Constant) and str(given.value) in ("fp16", "16-mixed", "16")

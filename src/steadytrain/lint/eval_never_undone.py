@@ -57,9 +57,7 @@ def check(code: Code) -> Iterator[Remark]:
     """Say where training goes on in evaluation mode."""
     trained = _trained(code)
     for trace, loop, events in code.loops:
-        if isinstance(loop.node, FUNCTIONS) or (
-            loop.outer is not None and _is_function(loop.outer)
-        ):
+        if isinstance(loop.node, FUNCTIONS):
             continue
         backward = [event for event in events if event.kind == "backward" and not event.no_grad]
         if not backward or any(event.kind == "unknown" for event in events):
@@ -73,18 +71,19 @@ def check(code: Code) -> Iterator[Remark]:
                 )
 
 
-def _is_function(loop: Loop) -> bool:
-    return isinstance(loop.node, FUNCTIONS) and loop.outer is not None
+def _is_entry(loop: Loop) -> bool:
+    """Whether it stands for a function that nobody in the file calls."""
+    return isinstance(loop.node, FUNCTIONS)
 
 
 def _evals(trace: Trace, loop: Loop, events: list[Event], backward: list[Event]) -> Iterator[Event]:
     """Calls of `eval` after which the loop trains: in it, or straight before it."""
     yield from (e for e in events if e.kind == "eval" and e.meets(backward[0]))
-    if loop.outer is None:
+    if loop.outer is None or _is_entry(loop.outer):
         first = events[0].place
         modes: dict[str, Event] = {}
         for event in trace.events:
-            if event.place < first and event.kind in ("train", "eval") and event.loop is None:
+            if event.place < first and event.kind in ("train", "eval") and event.loop is loop.outer:
                 modes[event.target] = event
         yield from (e for e in modes.values() if e.kind == "eval" and not e.path)
 

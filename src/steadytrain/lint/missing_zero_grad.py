@@ -105,7 +105,14 @@ def _from_outside(code: Code, step: Event) -> bool:
     if isinstance(root.expr, ast.Attribute):
         return True
     found = code.values.candidates(root.expr, root.frame)
-    return bool(found) and all(one.binding.how == "arg" for one in found)
+    return bool(found) and all(
+        one.binding.how == "arg" or _is_lightnings(one.binding.value) for one in found
+    )
+
+
+def _is_lightnings(value: ast.expr | None) -> bool:
+    """Whether it is what `self.optimizers()` gives, which outlives the call too."""
+    return isinstance(value, ast.Call) and getattr(value.func, "attr", "") == "optimizers"
 
 
 def _message(code: Code) -> str:

@@ -53,7 +53,7 @@ from steadytrain.lint._code.scopes import LOOPS, Scope, dotted
 def check(code: Code) -> Iterator[Remark]:
     """Say where a loss is kept with its graph."""
     for scope, names in carriers(code).items():
-        for node in code.index.of(ast.Call, ast.AugAssign):
+        for node in code.index.of(ast.Call, ast.AugAssign, ast.Assign):
             if code.index.scope[node] is scope:
                 kept, where = _kept(node)
                 if kept is None or where is None or not _is_loss(code, kept, names, scope):
@@ -75,6 +75,10 @@ def _kept(node: ast.AST) -> tuple[ast.expr | None, str | None]:
         if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult | ast.Div):
             value = value.left
         return value, dotted(node.target) or _keyed(node.target)
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
+        name = dotted(node.targets[0])
+        if isinstance(node.value.op, ast.Add) and name and name == dotted(node.value.left):
+            return node.value.right, name
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -120,7 +124,7 @@ def _outlives(code: Code, node: ast.AST, where: str, scope: Scope) -> bool:
         return not code.has("clear") and not _is_reset(code, head)
     if not loops:
         return False
-    bindings = [b for b in scope.bindings.get(head, ()) if b.how != "aug"]
+    bindings = [b for b in scope.bindings.get(head, ()) if b.how != "aug" and b.node is not node]
     return not any(code.places.inside(binding.node, loops[0]) for binding in bindings)
 
 
@@ -130,8 +134,13 @@ def _is_reset(code: Code, name: str) -> bool:
         scope.name != "__init__"
         for cls in code.index.classes.values()
         for binding, scope in cls.attributes.get(name.partition(".")[2], ())
-        if binding.how != "aug"
+        if binding.how != "aug" and not _is_sum(binding.value, name)
     )
+
+
+def _is_sum(value: ast.expr | None, name: str) -> bool:
+    """Whether the value is the name's own, with something added."""
+    return isinstance(value, ast.BinOp) and dotted(value.left) == name
 
 
 def _is_used(code: Code, where: str) -> bool:

@@ -39,23 +39,35 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import Final
 
 from steadytrain.lint._check import Remark, lint_check
 from steadytrain.lint._code.callers import any_caller
 from steadytrain.lint._code.code import Code
 from steadytrain.lint._code.evaluation import Evaluation, evaluations, in_framework
 
+_MODES: Final = ("drop", "batchnorm", "instancenorm", "transformer", "multihead", "training")
+"""Parts of the names of layers that behave differently in evaluation."""
+
 
 @lint_check(code="LOP110", causes=("train-mode-in-eval",))
 def check(code: Code) -> Iterator[Remark]:
     """Say where a model is measured in training mode."""
     for one in evaluations(code):
-        if not _is_set(code, one) and not in_framework(code, one.loop):
+        if _mode_matters(code, one) and not _is_set(code, one) and not in_framework(code, one.loop):
             yield Remark(
                 node=one.forward,
                 message="The model is measured on held-out data without model.eval(): dropout stays on and "
                 "batch statistics are those of the batch. Call model.eval() before.",
             )
+
+
+def _mode_matters(code: Code, one: Evaluation) -> bool:
+    """Whether the model may have layers that differ in training, where they can all be seen."""
+    kind = code.kinds.of(one.model, one.frame)
+    seen = kind is not None and (kind.cls is not None or kind.maker == "torch.nn.Sequential")
+    words = {word.lower() for word in code.index.words}
+    return not seen or any(part in word for word in words for part in _MODES)
 
 
 def _is_set(code: Code, one: Evaluation) -> bool:

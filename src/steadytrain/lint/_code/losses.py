@@ -46,6 +46,29 @@ def backpropagated(code: Code) -> Iterator[Backpropagated]:
                 value = _returned_loss(node.value)
                 yield Backpropagated(node, Value(value, code.values.frame(scope)), returned=True)
 
+    yield from _computed(code)
+
+
+def _computed(code: Code) -> Iterator[Backpropagated]:
+    """What the `compute_loss` of a Trainer of transformers returns."""
+    for cls in code.index.classes.values():
+        compute = cls.methods.get("compute_loss")
+        if compute is None or not any(base.endswith("Trainer") for base in code.kinds.bases(cls)):
+            continue
+        scope = code.index.scopes[compute]
+        for node in code.index.returns.get(scope, ()):
+            parts = (
+                [node.value.body, node.value.orelse]
+                if isinstance(node.value, ast.IfExp)
+                else [node.value]
+            )
+            for part in parts:
+                value = part.elts[0] if isinstance(part, ast.Tuple) and part.elts else part
+                if value is not None:
+                    yield Backpropagated(
+                        node, Value(value, code.values.frame(scope)), returned=True
+                    )
+
 
 def _returned_loss(value: ast.expr) -> ast.expr:
     if isinstance(value, ast.Dict):
