@@ -65,6 +65,18 @@ def test_a_resumed_run_has_every_row_once_and_those_of_the_straight_run(tmp_path
     assert saved.history.series("loss").tolist() == straight.history.series("loss").tolist()
     assert [(event.kind, event.step) for event in saved.events] == [("resume", 10)]
     assert again.metrics["loss"] == straight.metrics["loss"]
+    assert again.metrics["repeated_steps"] == 3
+
+
+def test_a_resumed_run_that_does_not_repeat_what_was_logged_says_so(tmp_path):
+    train(make_program(), 13, run_dir=tmp_path, checkpoint_every=5)
+    (tmp_path / "checkpoints" / "step-000000013.snapshot").unlink()
+    changed = [(inputs + 0.01, targets) for inputs, targets in make_program().batches]
+    with pytest.warns(RuntimeWarning, match=r"loss of step 1\d is .*3 of 3 steps differ"):
+        again = train(make_program(batches=changed), 20, run_dir=tmp_path, resume=True)
+    assert again.metrics["repeated_steps"] == 0
+    assert [event.kind for event in again.events] == ["resume", "resume"]
+    assert read_run(tmp_path).history.steps.tolist() == list(range(20))
 
 
 def test_the_outcome_has_its_numbers():

@@ -25,6 +25,7 @@ from steadytrain.snapshots.stream import Stream
 from steadytrain.training.guarded import GuardedStep, RunOfGuard, open_engine
 from steadytrain.training.progress import Display
 from steadytrain.training.record import BareRecord, Record
+from steadytrain.training.repetition import Repetition
 from steadytrain.training.snapshot import saved_parts
 from steadytrain.training.stepping import make_step
 
@@ -83,6 +84,13 @@ class Loop:
         self._validated_at = self._saved_at = program.step
         self._can_save = True
         self._memory = HostMemory()
+        self._repetition: Repetition | None = None
+        self._repeated_at = 0
+
+    def expect(self, repetition: Repetition | None) -> None:
+        """The coming steps were done before; whether they are the same is said when they are done."""
+        self._repetition = repetition
+        self._repeated_at = self._program.step + (repetition.num_rows if repetition else 0)
 
     def run(self) -> bool:
         """The program has finished its steps, or was stopped; returns whether it was stopped.
@@ -122,11 +130,14 @@ class Loop:
                 self._loss = loss
                 program.step = finished + 1
                 self._record.log(loss=loss)
+                if self._repetition and program.step >= self._repeated_at:
+                    self._say_whether_repeated()
                 if _is_due(program.step, rhythm.validate_every):
                     self._validate()
                 if _is_due(program.step, rhythm.checkpoint_every):
                     self._save()
                 self._display.update(program, self._record.history)
+        self._say_whether_repeated()
         stopped = program.step < rhythm.steps
         if stopped and not self._was_stopped:
             self.add_event("stop", f"stopped by {self.stop.by} after {program.step} steps")
@@ -171,6 +182,18 @@ class Loop:
             return isinstance(error, KeyboardInterrupt)
         # the terminal sends Ctrl-C to a DataLoader's workers too; waiting for them then fails
         return isinstance(error, RuntimeError) and self._microbatches.is_reading
+
+    def _say_whether_repeated(self) -> None:
+        """A resumed run that is another than the one that was logged is an event and a warning."""
+        if self._repetition is None:
+            return
+        self._record.flush()
+        num_same, difference = self._repetition.compare(self._record.history)
+        self._repetition = None
+        self.metrics["repeated_steps"] = float(num_same)
+        if difference:
+            self.add_event("resume", difference)
+            warnings.warn(difference, RuntimeWarning, stacklevel=2)
 
     def _validate(self) -> None:
         """The metric is logged; the random sources are put back, so looking changes nothing."""

@@ -20,7 +20,8 @@ class Run:
     events: list[Event]
     metrics: dict[str, float]
     """`loss` (of the last step, NaN if it was NaN), `steps` (finished in all), `seconds`,
-    `steps_per_second`, and `validation_metric` where there is a `metric_fn`."""
+    `steps_per_second`, `validation_metric` where there is a `metric_fn`, and of a resumed run
+    `repeated_steps`: those that were logged before and came out the same."""
     run_dir: Path | None
     program: Program
     """The trained program: the one that was given."""

@@ -20,6 +20,7 @@ from steadytrain.snapshots.writing import checked
 from steadytrain.training.loop import Loop, Rhythm, device_of
 from steadytrain.training.progress import make_display
 from steadytrain.training.record import BareRecord, Record
+from steadytrain.training.repetition import Repetition
 from steadytrain.training.request import check_request
 from steadytrain.training.run import Run
 from steadytrain.training.snapshot import saved_parts, take_up
@@ -75,7 +76,8 @@ def train(
         resume: go on from the newest whole checkpoint in `run_dir`, bit for bit: model,
             optimizer, schedule, scaler, random sources, place in the data, and what in `extra`
             has a `state_dict`. Starts from step 0 where there is none. The optimizer's settings
-            are the checkpoint's.
+            are the checkpoint's. Steps that were logged after the checkpoint are compared when
+            they are done again: other losses than logged are an event and a warning.
         progress: a bar on a terminal.
         rules: what judges the run; every rule if None.
         every: steps between sampled activations.
@@ -103,12 +105,14 @@ def train(
     elif checkpoint_every is not None:
         checked(capture(parts))
     row = loaded.facts["row"] if loaded else program.step
+    repetition = Repetition.after(directory, row) if directory and loaded and not guard else None
     record: Record = BareRecord(program, row, rules)
     if watch:
         record = open_watch(program, directory, row, rules=rules, every=every, name=name)
     used = getattr(record, "run_dir", None) or directory
     display = make_display(progress, program.step, steps)
     loop = Loop(program, record, rhythm, row, used, microbatches, sources, display, guard)
+    loop.expect(repetition)
     try:
         if resume:
             announce(loop, loaded, changed, directory)
