@@ -43,7 +43,7 @@ HEALTHY = {
     "crossing zero": lambda n: np.linspace(2, -2, n) + 0.1 * noise().standard_normal(n),
     "negative": lambda n: -np.linspace(1, 50, n) + noise().standard_normal(n),
     "falling by five decades": lambda n: 3 * 10 ** np.linspace(0, -5, n),
-    "memorised, then a hard batch": lambda n: np.where(np.arange(n) % 50 == 49, 12.0, 1e-4),
+    "memorised, then a hard batch": lambda n: np.where(np.arange(n) % 50 == 49, 60.0, 1e-4),
     "a level shift": lambda n: np.where(np.arange(n) < n // 2, 0.3, 9.0),
     "a growing scale": lambda n: 1e-3 * 1.3 ** np.minimum(np.arange(n), 200),
     "exactly zero": lambda n: np.zeros(n),
@@ -57,7 +57,7 @@ def test_healthy_series_raise_no_alarm(name):
     assert alarms(HEALTHY[name](4000)) == 0
 
 
-@pytest.mark.parametrize("ratio", [1e2, 1e3, 1e6, 1e10, 1e300])
+@pytest.mark.parametrize("ratio", [3e2, 1e3, 1e6, 1e10, 1e300])
 def test_a_jump_far_above_everything_is_a_spike(ratio):
     assert fed([2.0 + 0.1 * (k % 3) for k in range(60)]).is_spike(2.0 * ratio)
 
@@ -67,7 +67,7 @@ def test_the_limit_lies_between_usual_and_absurd():
     limit = detector.limit
     assert not detector.is_spike(0.99 * limit)
     assert detector.is_spike(1.01 * limit)
-    assert limit == pytest.approx(30.0 * 1.1, rel=0.1)
+    assert limit == pytest.approx(100.0 * 1.1, rel=0.1)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -176,8 +176,8 @@ def test_the_reason_says_the_number_the_limit_and_what_is_usual():
     for _ in range(40):
         detector.accept(Reading(loss=2.0))
     verdict = detector.judge(Reading(loss=4e5))
-    assert verdict.reason == "the loss 4e+05 is above 60, where 2 is usual"
-    assert verdict.evidence == {"loss": 4e5, "usual": 2.0, "limit": 60.0}
+    assert verdict.reason == "the loss 4e+05 is above 200, where 2 is usual"
+    assert verdict.evidence == {"loss": 4e5, "usual": 2.0, "limit": 200.0}
 
 
 def test_the_worst_verdict_of_several_ranks_is_that_of_all():

@@ -105,7 +105,7 @@ def test_the_scheduler_and_the_average_do_not_move_on_a_step_that_is_left_out():
 
 
 class Carrying(nn.Module):
-    """Keeps its hidden state, a count and a trail between calls, in plain attributes."""
+    """Keeps a hidden state, a count, a trail and a generator between calls, in plain attributes."""
 
     def __init__(self):
         super().__init__()
@@ -114,11 +114,13 @@ class Carrying(nn.Module):
         self.hidden = torch.zeros(8, 8)
         self.calls = 0
         self.trail = []
+        self.random = torch.Generator().manual_seed(3)
 
     def forward(self, batch):
         self.calls += 1
         self.trail.append(self.calls)
-        hidden = self.cell(batch, self.hidden)
+        noise = 0.01 * torch.randn(batch.shape, generator=self.random)
+        hidden = self.cell(batch + noise, self.hidden)
         self.hidden = hidden.detach()
         return self.head(hidden)
 

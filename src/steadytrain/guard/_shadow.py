@@ -39,6 +39,7 @@ class Shadow:
         self._buffers: list[tuple[nn.Module, dict[str, Tensor | None]]] = []
         self._attributes: list[tuple[nn.Module, dict[str, Any]]] = []
         self._containers: list[tuple[Any, Any]] = []
+        self._generators: list[tuple[torch.Generator, Tensor]] = []
 
     @torch.no_grad()
     def take(self) -> None:
@@ -67,32 +68,40 @@ class Shadow:
         for tensor, copy in self._copies:
             with torch.inference_mode(tensor.is_inference()):
                 tensor.copy_(copy)
+        for generator, state in self._generators:
+            generator.set_state(state)
         self._sources.restore(self._random)
 
     def forget(self) -> None:
         """Nothing is kept any more."""
         self._random = None
         self._copies, self._buffers = [], []
-        self._attributes, self._containers = [], []
+        self._attributes, self._containers, self._generators = [], [], []
 
     def _keep(self, module: nn.Module) -> None:
         if module._buffers:
             self._buffers.append((module, dict(module._buffers)))
             for buffer in module._buffers.values():
                 self._copy(buffer)
+        if type(module).__module__.startswith("torch."):
+            return  # torch's own modules carry nothing but buffers; its wrappers must keep theirs
         own = {name: value for name, value in vars(module).items() if name not in _MODULE_OWN}
         self._attributes.append((module, own))
         for value in own.values():
-            kind = type(value)
-            if kind is Tensor:
-                self._copy(value)
-            elif kind in _CONTAINERS and value:
-                self._containers.append((value, kind(value)))
-                for item in value.values() if kind is dict else value:
-                    self._copy(item)
-            elif kind is tuple:
-                for item in value:
-                    self._copy(item)
+            self._carried(value)
+
+    def _carried(self, value: Any) -> None:
+        """What a plain attribute holds is kept, one level deep."""
+        kind = type(value)
+        if kind is torch.Generator:
+            self._generators.append((value, value.get_state()))
+        elif kind is Tensor:
+            self._copy(value)
+        elif kind in (*_CONTAINERS, tuple):
+            if kind is not tuple:
+                self._containers.append((value, value.copy()))
+            for item in value.values() if kind is dict else value:
+                self._copy(item)
 
     def _copy(self, value: Any) -> None:
         if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):

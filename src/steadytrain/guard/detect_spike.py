@@ -13,7 +13,8 @@ The magnitude has no sign, so a loss that crosses zero or is negative is judged 
 value near zero is far below the median and never above it.
 
 ## Source
-Median and MAD: Hampel 1974. Spikes up to 1000 times the mean: Huang et al. 2025 (SPAM), section 3.
+Median and MAD: Hampel 1974. Spikes up to 1000 times the mean: Huang et al. 2025 (SPAM), section 3;
+`peak_ratio` is a tenth of that, above what a wrong label costs a model that has memorised its data.
 `natural` is the unit of a cross-entropy and of the usual clip threshold: a model that arrives
 trained has shown no peak of its own yet.
 """
@@ -53,7 +54,7 @@ class SpikeOptions:
     """Values before which the limit is `peak_ratio` squared."""
     deviations: float = 8.0
     """Robust standard deviations in log space that are still usual."""
-    peak_ratio: float = 30.0
+    peak_ratio: float = 100.0
     """Times the highest level of the run that are still plausible."""
     natural: float = 1.0
     """The level that counts as seen from the start; 0 for losses in very small units."""
