@@ -68,7 +68,7 @@ def heal_trials(num_trials, seed):
 
 
 @pytest.mark.parametrize(
-    ("num_trials", "seed"), [(25, 0), pytest.param(300, 1, marks=pytest.mark.slow)]
+    ("num_trials", "seed"), [(12, 0), pytest.param(300, 1, marks=pytest.mark.slow)]
 )
 def test_any_flipped_bit_is_named_and_healed_to_the_same_bits(num_trials, seed):
     heal_trials(num_trials, seed)

@@ -357,3 +357,34 @@ def test_a_full_disk_costs_one_warning_and_no_earlier_checkpoint(tmp_path, monke
     assert len(caught) == 1
     assert run.metrics["steps"] == 6
     assert files_of(tmp_path) == files
+
+
+class Annealed(nn.Module):
+    """A weight that is annealed with the calls, and a rate that nobody changes."""
+
+    def __init__(self, rate):
+        super().__init__()
+        seed_everything(2)
+        self.inner = nn.Linear(4, 1)
+        self.rate = rate
+        self.num_calls = 0
+
+    def forward(self, inputs):
+        self.num_calls += 1
+        return self.inner(inputs) * min(1.0, self.rate * self.num_calls)
+
+
+def test_a_counter_outside_the_buffers_is_resumed(tmp_path):
+    _, resumed = straight_and_resumed(tmp_path, lambda: make_program(model=Annealed(0.1)))
+    assert resumed.model.num_calls == 20
+
+
+def test_a_setting_that_was_changed_in_the_code_stays_changed(tmp_path):
+    train(make_program(model=Annealed(0.1)), 5, tmp_path, checkpoint_every=5)
+    program = make_program(model=Annealed(0.2))
+    train(program, 8, tmp_path, checkpoint_every=1, resume=True)
+    assert program.model.rate == 0.2
+    assert program.model.num_calls == 8
+    again = make_program(model=Annealed(0.3))
+    train(again, 9, tmp_path, resume=True)
+    assert (again.model.rate, again.model.num_calls) == (0.3, 9)

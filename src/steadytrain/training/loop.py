@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +18,9 @@ from steadytrain.core.program import Program
 from steadytrain.guard import Guard
 from steadytrain.snapshots.checkpoints import Checkpoints
 from steadytrain.snapshots.memory import HostMemory
+from steadytrain.snapshots.nodes import Items
 from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.settings import without_settings as pruned
 from steadytrain.snapshots.signals import StopSignals
 from steadytrain.snapshots.snapshot import capture
 from steadytrain.snapshots.stream import Stream
@@ -70,6 +72,8 @@ class Loop:
         self.metrics: dict[str, float] = {}
         self.stop = StopSignals()
         """Who asked for the end of the run, if anybody did."""
+        self.before: Items | None = None
+        """The program's tree when the run began: what is the same later is a setting."""
         self._program = program
         self._record = record
         self._rhythm = rhythm
@@ -214,8 +218,9 @@ class Loop:
         others = {} if self._guard is None else {"guard": self._guard}
         parts = saved_parts(self._program, self._microbatches, self._sources, **others)
         snapshot = capture(parts, step=self._program.step, memory=self._memory)
+        tree = snapshot.parts if self.before is None else pruned(snapshot.parts, self.before)
         try:
-            self._checkpoints.save(snapshot, {"row": self._next_row()})
+            self._checkpoints.save(replace(snapshot, parts=tree), {"row": self._next_row()})
             self._saved_at = self._program.step
             self._can_save = True
         except (OSError, ProgramError) as error:

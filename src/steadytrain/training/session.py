@@ -14,6 +14,7 @@ from steadytrain.core.rule import Rule
 from steadytrain.guard import Guard
 from steadytrain.snapshots.checkpoints import Checkpoints, Loaded
 from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.settings import attributes_of
 from steadytrain.snapshots.snapshot import capture
 from steadytrain.snapshots.stream import Stream
 from steadytrain.snapshots.writing import checked
@@ -100,6 +101,7 @@ def train(
     loaded = Checkpoints(directory).load_newest() if directory and resume else None
     changed: list[str] = []
     parts = saved_parts(program, microbatches, sources, **others)
+    before = attributes_of(parts)
     if loaded:
         changed = take_up(program, loaded.snapshot, parts)
     elif checkpoint_every is not None:
@@ -112,6 +114,7 @@ def train(
     used = getattr(record, "run_dir", None) or directory
     display = make_display(progress, program.step, steps)
     loop = Loop(program, record, rhythm, row, used, microbatches, sources, display, guard)
+    loop.before = before
     loop.expect(repetition)
     try:
         if resume:
