@@ -78,6 +78,13 @@ def test_an_improvement_within_the_noise_is_none() -> None:
     assert not judged(run_of(FALLING), run_of(STILL), Noise(loss=5.0)).healthy
 
 
+def test_an_uneven_run_that_learned_must_get_better() -> None:
+    uneven = Finding(rule="loss-spike", code="DYN1", severity=Severity.WARNING, step=9, message="m")
+    assert not judged(run_of(FALLING), run_of(FALLING, uneven)).healthy
+    higher = tuple(v + 0.1 for v in FALLING)
+    assert judged(run_of(FALLING), run_of(higher, uneven)).healthy
+
+
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
 def test_the_scale_of_the_loss_does_not_matter(scale: float) -> None:
     falling = tuple(scale * v for v in FALLING)

@@ -194,3 +194,16 @@ def test_a_script_whose_step_finds_everything_by_global_names_stays_as_it_is() -
     assert scope["step"] is original.step_fn
     assert twin.step_fn is not None
     assert len(twin.step_fn.__globals__["losses"]) == 5
+
+
+def test_what_cannot_be_copied_is_built_anew_where_there_is_a_factory() -> None:
+    def make(seed: int) -> Program:
+        torch.manual_seed(seed)
+        return program(extra={"lock": threading.Lock()})
+
+    original = Program.from_factory(make, seed=3)
+    before = torch.get_rng_state()
+    twin = run_a_twin(original)
+    assert twin.extra["lock"] is not original.extra["lock"]
+    assert twin.batches is original.batches
+    assert torch.equal(torch.get_rng_state(), before)

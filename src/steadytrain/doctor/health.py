@@ -10,6 +10,9 @@ A run is **healthy** when
    fell at least a third as far, where the two can be compared, and its metric is no lower. A short
    trial may be behind: what blows up later often falls fastest first.
 
+Where the observed run learned and its only alarms are warnings about an uneven loss, which may be
+chance, the loss must also end lower than the observed run's, or the metric higher.
+
 Where the observed run was finite and without an alarm and just did not learn, it takes more: the
 fall of the loss must exceed the observed run's by a tenth of the first level and by the noise, or
 its metric must. In a game only the metric can say so: there a lower loss may be a lost opponent.
@@ -87,18 +90,22 @@ def judge_trial(
     """The judgement of the first `steps` steps of a trial against the observed run."""
     own, seen = read(trial, steps), read(base, steps)
     gap, error = difference(trial, base, steps) if is_comparable else (math.nan, math.nan)
-    margin = max(noise.loss, SURE * error) if math.isfinite(error) else noise.loss
+    margin = _margin(noise, error)
     scale = max(abs(seen.head), 1e-30)
     reasons = (
         _not_finite(trial, own)
         or _alarming(own)
         or _worse(gap, margin, own, seen, noise, is_whole=steps >= base.asked)
-        or _not_learning(own, seen, gap, margin, noise, is_game=is_game)
+        or _not_learning(own, seen, gap, error, noise, is_game=is_game)
     )
     better = f"the loss went from {own.head:.3g} to {own.tail:.3g}, no alarm"
     if math.isfinite(own.metric):
         better += f", metric {own.metric:.3g} (was {seen.metric:.3g})"
     return Judgement(healthy=not reasons, outcome=reasons or better, reading=own, gain=gap / scale)
+
+
+def _margin(noise: Noise, error: float) -> float:
+    return max(noise.loss, SURE * error) if math.isfinite(error) else noise.loss
 
 
 def merits(judgements: Mapping[str, Judgement], before: float) -> dict[str, float]:
@@ -155,10 +162,13 @@ def _worse(
 
 
 def _not_learning(
-    own: Reading, seen: Reading, gap: float, margin: float, noise: Noise, *, is_game: bool
+    own: Reading, seen: Reading, gap: float, error: float, noise: Noise, *, is_game: bool
 ) -> str:
+    margin = _margin(noise, error)
     metric_gain = own.metric - seen.metric
     by_metric = metric_gain > max(SURE * noise.metric, CLEAR * abs(seen.metric))
+    if seen.is_only_uneven and seen.learned and not by_metric and gap <= SURE * error:
+        return f"the loss ends at {own.tail:.3g}, no better than the {seen.tail:.3g} before"
     if seen.alarms or not seen.is_finite:
         if own.learned or by_metric or (is_game and seen.is_finite):
             return ""

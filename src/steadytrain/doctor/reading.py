@@ -32,6 +32,8 @@ class Reading:
     """No error, and a finite loss to the end."""
     alarms: frozenset[str]
     """Rules that spoke at warning or above."""
+    is_only_uneven: bool
+    """Whether all alarms are warnings about the course of the loss, which may be chance."""
     first_alarm: int
     """Step of the first of them, or `steps` if there is none."""
     head: float
@@ -71,6 +73,7 @@ def read(observation: Observation, steps: int | None = None) -> Reading:
         steps=wanted,
         is_finite=complete and bool(np.isfinite(_last(losses)).all()),
         alarms=frozenset(finding.rule for finding in alarms),
+        is_only_uneven=bool(alarms) and all(map(_is_uneven, alarms)),
         first_alarm=min((finding.step for finding in alarms), default=wanted),
         head=head,
         early=early,
@@ -84,6 +87,10 @@ def read(observation: Observation, steps: int | None = None) -> Reading:
 def alarms_of(findings: Sequence[Finding], steps: int) -> list[Finding]:
     """The findings of warning or above before `steps`."""
     return [f for f in findings if f.severity >= Severity.WARNING and f.step < steps]
+
+
+def _is_uneven(finding: Finding) -> bool:
+    return finding.code.startswith("DYN") and finding.severity < Severity.CRITICAL
 
 
 def difference(mine: Observation, others: Observation, steps: int) -> tuple[float, float]:

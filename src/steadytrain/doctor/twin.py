@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import functools
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from steadytrain.core.errors import ProgramError
 from steadytrain.core.program import Program
 from steadytrain.doctor.global_names import names_read
 from steadytrain.doctor.scene import models_of
+from steadytrain.snapshots.rng import RandomSources
 
 SHARED: Final = ("batches", "validation", "factory")
 """Fields that stay the very objects: the data is read, never written."""
@@ -35,9 +36,32 @@ Memo = dict[int, Any]
 def twin_of(program: Program) -> Program:
     """A copy of `program` in one piece; running it leaves the original as it is.
 
+    What cannot be copied is built anew by the program's factory, if it has one.
+
     Raises:
         ProgramError: some part cannot be copied; says which.
     """
+    try:
+        return _copy_of(program)
+    except ProgramError:
+        if program.factory is None or program.step:
+            raise
+        return _built_anew(program, program.factory)
+
+
+def _built_anew(program: Program, factory: Callable[[int], Program]) -> Program:
+    """A fresh program of the same seed, on the same data; draws nothing from the generators."""
+    sources = RandomSources.of(program.model, program.batches)
+    state = sources.capture()
+    try:
+        anew = Program.from_factory(factory, program.seed)
+    finally:
+        sources.restore(state)
+    anew.batches = program.batches
+    return anew
+
+
+def _copy_of(program: Program) -> Program:
     memo: Memo = {id(v): v for name in SHARED if (v := getattr(program, name)) is not None}
     functions = list(_functions_of(program))
     scopes = _scopes(functions)
