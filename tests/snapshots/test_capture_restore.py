@@ -294,6 +294,16 @@ def swap_schedule(parts):
     parts["scheduler"] = torch.optim.lr_scheduler.StepLR(parts["optimizer"], 3)
 
 
+def test_memory_for_shapes_that_never_come_again_is_not_kept():
+    memory = HostMemory()
+    held = set()
+    for size in range(1, 200):
+        snapshot = capture({"extra": {"cache": torch.zeros(1000 + size)}}, memory=memory)
+        memory.give_back(snapshot.tensors)
+        held.add(sum(t.nbytes for free in memory._free.values() for t in free))
+    assert max(held) <= 3 * 4 * 1200
+
+
 CHANGES = {
     "reshaped": (reshape, r"model\.4\.weight as torch\.float32 \[1, 8\], here .* \[2, 8\]"),
     "added": (lambda p: p["model"].append(nn.Linear(1, 1)), r"model\.5\.bias is only here"),

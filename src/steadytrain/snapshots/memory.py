@@ -22,6 +22,7 @@ class HostMemory:
 
     def __init__(self) -> None:
         self._free: dict[_Key, list[Tensor]] = defaultdict(list)
+        self._free_bytes = 0
 
     def copies(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Host copies of the tensors' elements, equal to the bit.
@@ -33,6 +34,7 @@ class HostMemory:
         targets = [self._place(source) for source in sources]
         plain = [index for index, target in enumerate(targets) if target is not None]
         copy_all([t for t in targets if t is not None], [sources[index] for index in plain])
+        self._limit(sum(source.nbytes for source in sources))
         return [
             sources[index].detach().to("cpu", copy=True) if target is None else target
             for index, target in enumerate(targets)
@@ -43,6 +45,13 @@ class HostMemory:
         for copy in copies:
             if copy.layout is torch.strided and type(copy) is Tensor:
                 self._free[copy.dtype, copy.shape].append(copy)
+                self._free_bytes += copy.nbytes
+
+    def _limit(self, num_bytes: int) -> None:
+        """What was not used again does not grow beyond one more snapshot: shapes may vary."""
+        if self._free_bytes > num_bytes:
+            self._free.clear()
+            self._free_bytes = 0
 
     def _place(self, source: Tensor) -> Tensor | None:
         """Memory for a copy; None where only a clone can keep what the tensor is."""
@@ -52,6 +61,7 @@ class HostMemory:
             return None
         free = self._free.get((source.dtype, source.shape))
         if free:
+            self._free_bytes -= source.nbytes
             return free.pop()
         pinned = source.device.type == "cuda"
         return torch.empty(source.shape, dtype=source.dtype, device="cpu", pin_memory=pinned)

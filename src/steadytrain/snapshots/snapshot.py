@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -38,8 +38,8 @@ class Snapshot:
     """The live parameters it was taken from; empty for one that was read from a disk."""
     data: Any = None
     """The position in the data, or whatever else was given to be kept with it."""
-    event: Any = None
-    """Set when the copies from a GPU are complete."""
+    events: tuple[Any, ...] = ()
+    """One for each GPU, reached when the copies from it are complete."""
 
     @property
     def num_bytes(self) -> int:
@@ -48,8 +48,8 @@ class Snapshot:
 
     def wait(self) -> None:
         """The copies are complete."""
-        if self.event is not None:
-            self.event.synchronize()
+        for event in self.events:
+            event.synchronize()
 
 
 def parts_of(program: Program, **others: Any) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def capture(
         uncovered=tuple(walk.uncovered),
         owners=owners_of(_present(parts)),
         data=data,
-        event=_recorded(walk.tensors),
+        events=tuple(_recorded(walk.tensors)),
     )
 
 
@@ -189,9 +189,10 @@ def _order(item: tuple[str, Any]) -> int:
     return 1 if isinstance(node, StateNode) else 2
 
 
-def _recorded(tensors: list[Tensor]) -> Any:
-    if not any(tensor.device.type == "cuda" for tensor in tensors):
-        return None
-    event = torch.cuda.Event()
-    event.record()
-    return event
+def _recorded(tensors: list[Tensor]) -> Iterator[Any]:
+    devices = {tensor.device for tensor in tensors if tensor.device.type == "cuda"}
+    for device in sorted(devices, key=str):
+        with torch.cuda.device(device):
+            event = torch.cuda.Event()
+            event.record()
+        yield event
