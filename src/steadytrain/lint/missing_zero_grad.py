@@ -42,6 +42,7 @@ from steadytrain.core.finding import Severity
 from steadytrain.lint._check import Remark, lint_check
 from steadytrain.lint._code.code import Code
 from steadytrain.lint._code.events import Event, Loop
+from steadytrain.lint._code.losses import unscaled
 from steadytrain.lint._code.scopes import FUNCTIONS
 
 _CLEARS = ("zero", "unknown")
@@ -92,8 +93,21 @@ def _is_called_again(code: Code, loop: Loop, events: list[Event]) -> bool:
     name = getattr(loop.node, "name", "")
     if name.startswith("test") or code.has("zero_grad") or any(e.kind == "unknown" for e in events):
         return False
+    if any(event.kind == "backward" and _is_given(code, event) for event in events):
+        return False
     steps = [event for event in events if event.kind == "step"]
     return all(_from_outside(code, step) for step in steps)
+
+
+def _is_given(code: Code, backward: Event) -> bool:
+    """Whether the loss itself is a parameter: then the caller has the loop and its clearing."""
+    func = getattr(backward.node, "func", None)
+    if not isinstance(func, ast.Attribute):
+        return True
+    given = getattr(backward.node, "args", [])
+    loss = given[0] if backward.owner and given else unscaled(func.value)
+    found = code.values.candidates(loss, backward.frame)
+    return any(one.binding.how == "arg" for one in found)
 
 
 def _from_outside(code: Code, step: Event) -> bool:

@@ -9,7 +9,7 @@ from steadytrain.lint._code.code import Code
 from steadytrain.lint._code.scopes import FUNCTIONS
 
 
-def callers(code: Code, function: ast.AST) -> list[ast.Call]:
+def callers(code: Code, function: ast.AST | None) -> list[ast.Call]:
     """The calls of a function or method of the file, by its name."""
     name = getattr(function, "name", None)
     return [

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from steadytrain.lint._code.callers import callers
 from steadytrain.lint._code.code import Code
 from steadytrain.lint._code.scopes import LOOPS, dotted
 from steadytrain.lint._code.values import Frame
@@ -92,8 +93,10 @@ def _has_no_weights(maker: str) -> bool:
 
 
 def in_framework(code: Code, node: ast.AST) -> bool:
-    """Whether a framework's hooks set mode and gradients around `node`."""
+    """Whether somebody who cannot be seen, a framework say, sets mode and gradients around `node`."""
     cls = code.enclosing_class(node)
+    if cls is not None and not callers(code, code.function_of(node)):
+        return True
     return (
         cls is not None
         and bool(cls.bases)
