@@ -9,7 +9,7 @@ weights.
 
 ## What proves it
 Training comes back with one of these alone, and not with another seed: learning rate x 100;
-learning rate x 10; learning rate x 1000; learning rate x 10000.
+learning rate x 1000; learning rate x 10000; learning rate x 10.
 
 ## What refutes it
 If ten, a hundred and a thousand times the rate change nothing, something else stops the weights.
@@ -32,7 +32,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"update-ratio-too-small": 0.8, "loss-plateau": 0.5, "rate-far-off": 0.9},
-    proofs=("lr-times-hundred", "lr-times-ten", "lr-times-thousand", "lr-times-ten-thousand"),
+    proofs=("lr-times-hundred", "lr-times-thousand", "lr-times-ten-thousand", "lr-times-ten"),
     refutations=("clip-loosened", "adam-eps-small", "float32"),
     fix=(
         "Multiply the learning rate of {site} by 10 until the loss falls fast, and back off "

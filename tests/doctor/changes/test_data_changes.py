@@ -18,6 +18,14 @@ def mapped(function):
     return program
 
 
+def of_classes(labels):
+    """The regression's inputs with these labels, 64 in all."""
+    program = regression(loss_fn=lambda model, batch: model(batch[0]).square().mean())
+    parts = zip(program.batches, labels.split(8), strict=True)
+    program.batches = [(x, some) for (x, _), some in parts]
+    return program
+
+
 def with_nan(place, x, y):
     if place == 2:
         x[0, 0] = math.nan
@@ -100,9 +108,7 @@ def test_labels_are_moved_back_to_the_inputs_that_predict_them(by):
 
 
 def test_labels_from_one_on_are_counted_from_zero():
-    program = regression()
-    program.batches = [(x, torch.arange(8) % 3 + 1) for x, _ in program.batches]
-    changed = applied("labels-from-zero", program)
+    changed = applied("labels-from-zero", of_classes(torch.arange(64) % 3 + 1))
     assert {int(label) for _, y in changed.batches for label in y} == {0, 1, 2}
 
 
@@ -115,10 +121,7 @@ def test_samples_are_mixed_over_all_batches_and_none_is_lost():
 
 
 def test_a_rare_class_is_drawn_as_often_as_the_others():
-    program = regression()
-    labels = (torch.arange(64) >= 60).long().split(8)
-    program.batches = [(x, some) for (x, _), some in zip(program.batches, labels, strict=True)]
-    changed = applied("balance-classes", program)
+    changed = applied("balance-classes", of_classes((torch.arange(64) >= 60).long()))
     share = torch.cat([y for _, y in changed.batches]).float().mean()
     assert 0.3 < float(share) < 0.7
 

@@ -54,7 +54,7 @@ def test_terms_are_read_with_their_weights():
         loss += a / 4
     terms = arithmetic.terms(loss)
     assert [weight for _, weight in terms] == [0.5, -1.5, 0.25]
-    assert sum(w * float(t) for t, w in terms) + 1.0 == pytest.approx(float(loss))
+    assert sum(w * float(t.detach()) for t, w in terms) + 1.0 == pytest.approx(float(loss.detach()))
 
 
 @pytest.mark.parametrize("step_fn", [None, own_step])
@@ -70,12 +70,19 @@ def test_a_loss_of_one_term_has_no_other_sign_of_a_term():
     assert applied("lighter-term", regression()) is None
 
 
-@pytest.mark.parametrize("name", ["lighter-term", "lighter-term-2", "limit-terms"])
+@pytest.mark.parametrize("name", ["lighter-term", "lighter-term-2"])
 def test_a_term_that_drowns_the_others_weighs_less(name):
     changed = applied(name, regression(loss_fn=heavy_penalty))
     trained(changed, 60)
     losses = [float(squared(changed.model, batch)) for batch in changed.batches]
     assert sum(losses) / len(losses) < 1.0
+
+
+def test_every_term_begins_with_a_gradient_of_norm_one_at_the_most():
+    changed = applied("limit-terms", regression(loss_fn=heavy_penalty))
+    changed.loss_fn(changed.model, changed.batches[0]).backward()
+    norms = [float(p.grad.norm()) for p in changed.model.parameters()]
+    assert sum(norm**2 for norm in norms) ** 0.5 < 2.01
 
 
 @pytest.mark.parametrize("step_fn", [None, own_step])
@@ -136,10 +143,9 @@ def test_a_softmax_over_the_batch_runs_over_the_classes():
 @pytest.mark.parametrize(
     ("name", "function"),
     [
-        ("safe-log", lambda x: x.clamp_min(0).log().mean()),
+        ("safe-log", lambda x: (x - x).log().mean()),
         ("safe-sqrt", lambda x: (x - x).square().sum(-1).sqrt().sum()),
-        ("safe-sqrt", lambda x: (x - x).norm()),
-        ("safe-sqrt", lambda x: (x - x).std()),
+        ("safe-sqrt", lambda x: (x - x).pow(0.5).sum()),
         ("safe-div", lambda x: (x / (x - x)).mean()),
         ("safe-div", lambda x: (1 / (x - x)).mean()),
         ("safe-exp", lambda x: (1e3 + x).exp().mean().log()),

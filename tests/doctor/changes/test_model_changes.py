@@ -10,6 +10,9 @@ from torch.nn import functional
 
 from steadytrain.doctor.scene import optimizers_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:Seems like `optimizer.step")
+"""Torch says so of every copy of a schedule."""
+
 
 def held(program):
     return {id(p) for o in optimizers_of(program) for g in o.param_groups for p in g["params"]}
@@ -115,7 +118,7 @@ def test_a_plain_stack_is_not_initialised_as_a_residual_one():
         nn.init.constant_(parameter, 1e-3)
     changed = applied("initialise", with_model(model))
     outputs = changed.model(torch.randn(8, 4, generator=torch.Generator().manual_seed(0)))
-    assert float(outputs.std()) > 1e-2
+    assert float(outputs.detach().std()) > 1e-2
 
 
 def test_wider_layers_begin_as_the_same_function():
@@ -252,3 +255,19 @@ def test_replicas_begin_every_step_alike():
     trained(changed, 3)
     assert changed.extra["apart"] == [0.0, 0.0, 0.0]
     assert applied("sync-replicas", regression(own_step)) is None
+
+
+def test_a_target_network_follows_the_weights_that_are_drawn_anew():
+    program = regression(own_step)
+    program.extra = {"target": program.copy().model}
+    changed = applied("initialise", program)
+    before, after = program.model[0].weight, changed.model[0].weight
+    assert not torch.equal(before, after)
+    assert torch.equal(after, changed.extra["target"][0].weight)
+
+
+def test_a_second_model_that_no_optimizer_holds_is_found():
+    program = regression(own_step)
+    program.extra = {"critic": nn.Linear(4, 1)}
+    changed = applied("add-params", program)
+    assert id(changed.extra["critic"].weight) in held(changed)

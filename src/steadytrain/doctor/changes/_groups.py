@@ -9,19 +9,18 @@ from torch.optim import Optimizer
 
 from steadytrain.core.program import Program
 from steadytrain.doctor.changes._gradients import parameters_of
-from steadytrain.doctor.scene import optimizers_of
+from steadytrain.doctor.scene import models_of, optimizers_of
 
 
 def missing(program: Program) -> list[nn.Parameter]:
-    """Parameters of the model that require a gradient and that no optimizer holds."""
+    """Parameters of the models that require a gradient and that no optimizer holds, each once."""
     held = {id(p) for one in optimizers_of(program) for p in parameters_of(one)}
-    return [p for p in program.model.parameters() if p.requires_grad and id(p) not in held]
+    trainable = (p for one in models_of(program) for p in one.parameters() if p.requires_grad)
+    return list({id(p): p for p in trainable if id(p) not in held}.values())
 
 
 def strangers(program: Program) -> list[Tensor]:
     """Parameters in the main optimizer that are none of the program's models."""
-    from steadytrain.doctor.scene import models_of
-
     known = {id(p) for model in models_of(program) for p in model.parameters()}
     return [p for p in parameters_of(program.optimizer) if id(p) not in known]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import torch
@@ -13,7 +15,7 @@ from steadytrain.doctor.change import change
 from steadytrain.doctor.changes._groups import forget
 from steadytrain.doctor.changes._observing import executed, same_draws
 from steadytrain.doctor.changes._surgery import last_weighted
-from steadytrain.doctor.scene import Scene
+from steadytrain.doctor.scene import Scene, models_of
 
 PLAIN: Final = "orthogonal"
 """What a stack without shortcuts is initialised as; it keeps the signal at any depth."""
@@ -23,16 +25,35 @@ SILENT: Final = 1e-6
 
 
 def apply(program: Program, scene: Scene) -> Program:
-    """All weights of the model; the optimizers forget the old ones.
+    """All weights of all models; the optimizers forget the old ones, copies of a model follow it.
 
     The choice is made by reading the model's code, and held against what the model then does:
     where nothing arrives at the last layer, shortcuts were counted on that are not there.
     """
-    initialize(program.model, "auto", seed=scene.seed, verbose=False)
-    if not _is_signal_alive(program, scene):
-        initialize(program.model, PLAIN, seed=scene.seed, verbose=False)
+    with _copies_following(program):
+        for model in models_of(program):
+            if any(one.requires_grad for one in model.parameters()):
+                initialize(model, "auto", seed=scene.seed, verbose=False)
+        if not _is_signal_alive(program, scene):
+            initialize(program.model, PLAIN, seed=scene.seed, verbose=False)
     forget(program)
     return program
+
+
+@contextmanager
+def _copies_following(program: Program) -> Iterator[None]:
+    """Models that were equal to the main one (replicas, target networks) are so afterwards."""
+    first, *others = models_of(program)
+    equal = [one for one in others if _are_equal(first.state_dict(), one.state_dict())]
+    yield
+    for other in equal:
+        other.load_state_dict(first.state_dict())
+
+
+def _are_equal(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(
+        torch.equal(value, second[name]) for name, value in first.items()
+    )
 
 
 def _is_signal_alive(program: Program, scene: Scene) -> bool:
@@ -46,10 +67,15 @@ def _is_signal_alive(program: Program, scene: Scene) -> bool:
 
 def as_torch_does(program: Program, scene: Scene) -> Program | None:
     """Every layer by its own `reset_parameters`."""
-    layers = [one for one in program.model.modules() if hasattr(one, "reset_parameters")]
+    layers = [
+        one
+        for model in models_of(program)
+        for one in model.modules()
+        if hasattr(one, "reset_parameters")
+    ]
     if not layers:
         return None
-    with same_draws(scene.seed):
+    with _copies_following(program), same_draws(scene.seed):
         for layer in layers:
             layer.reset_parameters()  # pyright: ignore[reportCallIssue]
     forget(program)
