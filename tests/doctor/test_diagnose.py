@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -113,13 +114,23 @@ class _Reversed(Executor):
 
 
 def test_where_trials_run_does_not_change_the_verdict(spoiled: tuple[Program, Diagnosis]) -> None:
-    with ThreadPoolExecutor(2) as threads:
-        for executor in (threads, _Reversed()):
+    other = diagnosed(stepping(never_cleared), executor=_Reversed())
+    assert [t.losses for t in other.trials] == [t.losses for t in spoiled[1].trials]
+    assert other.causes[0].name == "missing-zero-grad"
+
+
+@pytest.mark.slow
+def test_threads_and_processes_give_the_verdict_of_this_process(
+    spoiled: tuple[Program, Diagnosis],
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    for executor in (ThreadPoolExecutor(2), ProcessPoolExecutor(1, mp_context=context)):
+        with executor:
             other = diagnosed(stepping(never_cleared), executor=executor)
-            assert other.causes[0].name == "missing-zero-grad"
-            assert [t.losses for t in other.trials] == [t.losses for t in spoiled[1].trials]
+        assert [t.losses for t in other.trials] == [t.losses for t in spoiled[1].trials]
 
 
+@pytest.mark.slow
 def test_a_pool_that_cannot_take_the_program_costs_nothing_but_time() -> None:
     closed = ThreadPoolExecutor(1)
     closed.shutdown()
