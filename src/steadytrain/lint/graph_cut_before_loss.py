@@ -126,6 +126,21 @@ def _cut(code: Code, expr: ast.expr, frame: Frame, depth: int) -> ast.expr | Non
             if expr.func.attr in _THROUGH:
                 return _cut(code, expr.func.value, frame, depth + 1)
         return None
+    picked = _picked(code, expr, frame)
+    if picked is not None:
+        return picked
     value = code.values.assigned(expr, frame)
     same = value is not None and value.frame.scope is frame.scope
     return _cut(code, value.expr, value.frame, depth + 1) if value is not None and same else None
+
+
+def _picked(code: Code, expr: ast.expr, frame: Frame) -> ast.expr | None:
+    """The call of `max` or its kin that gave `expr` as its second result, the indices."""
+    found = code.values.candidates(expr, frame)
+    if len(found) != 1 or found[0].binding.how != "unpack" or found[0].binding.index != 1:
+        return None
+    call = found[0].binding.value
+    if not isinstance(call, ast.Call) or found[0].frame.scope is not frame.scope:
+        return None
+    name = code.values.resolve(call.func) or f"torch.{getattr(call.func, 'attr', '')}"
+    return call if name in ("torch.max", "torch.min", "torch.topk", "torch.sort") else None

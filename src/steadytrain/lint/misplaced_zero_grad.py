@@ -53,7 +53,7 @@ def check(code: Code) -> Iterator[Remark]:
     for _, loop, events in code.loops:
         for event in events:
             if event.kind == "zero" and event.loop is loop and isinstance(event.node, ast.Call):
-                if _between(event, events):
+                if _between(code, event, events):
                     yield Remark(node=event.node, message=_BETWEEN)
                 elif _each_microbatch(event, loop, events):
                     yield Remark(node=event.node, message=_EACH)
@@ -69,7 +69,7 @@ _EACH = (
 )
 
 
-def _between(zero: Event, events: list[Event]) -> bool:
+def _between(code: Code, zero: Event, events: list[Event]) -> bool:
     """Whether a backward comes before it, and the step of that optimizer after it."""
     at = events.index(zero)
     before = [e for e in events[:at] if e.loop is zero.loop and e.meets(zero)]
@@ -85,9 +85,16 @@ def _between(zero: Event, events: list[Event]) -> bool:
         and following.kind == "step"
         and not following.owner
         and following.path >= zero.path
-        and following.target == zero.target
+        and (following.target == zero.target or _of_the_model(code, zero, events))
         and not _other_step_before(zero, events[:at])
     )
+
+
+def _of_the_model(code: Code, zero: Event, events: list[Event]) -> bool:
+    """Whether a model is cleared, in a loop that steps one optimizer only."""
+    func = getattr(zero.node, "func", None)
+    model = isinstance(func, ast.Attribute) and code.kinds.is_a("module", func.value, zero.frame)
+    return model and len({event.target for event in events if event.kind == "step"}) == 1
 
 
 def _other_step_before(zero: Event, before: list[Event]) -> bool:

@@ -96,6 +96,8 @@ def _replaces(code: Code, built: Built, target: ast.expr, value: ast.expr, frame
         return (
             code.values.key(target.value, frame) in built.models and dotted(target.value) != "self"
         )
+    if isinstance(target, ast.Subscript) and new:
+        return code.values.key(target.value, frame) in built.models
     same = code.values.key(target, frame) in built.models
     given = any(code.values.key(argument, frame) in built.models for argument in value.args)
     if same and name.endswith("FullyShardedDataParallel"):

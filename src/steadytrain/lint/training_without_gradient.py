@@ -44,6 +44,8 @@ from steadytrain.core.finding import Severity
 from steadytrain.lint._check import Remark, lint_check
 from steadytrain.lint._code.code import Code
 from steadytrain.lint._code.losses import Backpropagated, backpropagated
+from steadytrain.lint._code.objectives import loss_calls
+from steadytrain.lint._code.values import Frame
 
 
 @lint_check(code="LOP112", causes=("detached-graph",), severity=Severity.CRITICAL)
@@ -56,10 +58,10 @@ def check(code: Code) -> Iterator[Remark]:
                 message="The backward pass stands under no_grad: nothing is recorded to go back "
                 "through. Move the forward and backward pass out of it.",
             )
-        elif _loss_under_no_grad(code, one):
+        elif _loss_under_no_grad(code, one) or _prediction_under_no_grad(code, one):
             yield Remark(
                 node=one.node,
-                message="The loss was computed under no_grad and has no graph. Compute it outside.",
+                message="What the loss is made of was computed under no_grad and has no graph. Compute it outside.",
             )
     yield from _switched_off(code)
 
@@ -87,6 +89,29 @@ def _loss_under_no_grad(code: Code, one: Backpropagated) -> bool:
     if found[0].binding.value is None or _leaf(found[0].binding.value):
         return False
     return same and _under_no_grad(code, made) and not code.without_gradient(one.node)
+
+
+def _prediction_under_no_grad(code: Code, one: Backpropagated) -> bool:
+    """Whether the model ran under no_grad and its output alone goes into the loss outside of it."""
+    value = code.values.assigned(one.loss.expr, one.loss.frame)
+    if value is None or value.frame.scope is not one.loss.frame.scope:
+        return False
+    if not isinstance(value.expr, ast.Call) or value.expr not in {
+        call for _, call in loss_calls(code)
+    }:
+        return False
+    frame, operands = value.frame, value.expr.args[:2]
+    outputs = [made for node in operands if (made := _output(code, node, frame)) is not None]
+    plain = all(isinstance(node, ast.Name) for node in operands)
+    return plain and len(outputs) == 1 and _under_no_grad(code, outputs[0])
+
+
+def _output(code: Code, node: ast.expr, frame: Frame) -> ast.expr | None:
+    """The call of a module that `node` is or was assigned."""
+    made = code.values.assigned(node, frame)
+    expr = made.expr if made is not None and made.frame.scope is frame.scope else node
+    is_call = isinstance(expr, ast.Call) and code.kinds.is_a("module", expr.func, frame)
+    return expr if is_call else None
 
 
 def _leaf(value: ast.expr) -> bool:

@@ -193,7 +193,7 @@ class Kinds:
             owner = self.of(func.value, frame, depth + 1)
             if owner is None:
                 return None
-            if owner.name == "module" and func.attr in SAME:
+            if owner.name in ("module", "loss") and func.attr in SAME:
                 return owner
             if owner.name in ("accelerator", "fabric") and call.args:
                 return self.of(call.args[0], frame, depth + 1)
