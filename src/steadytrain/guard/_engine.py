@@ -209,6 +209,7 @@ class Engine:
         norm = reading.grad_norm
         if norm is not None and norm > limit:
             limit_gradients(with_gradients(attempt.optimizers), norm, limit)
+            attempt.grad_norm = None
             reason = verdict.reason or "the run settles at a new level"
             why = decision.why or "clipped to what was typical"
             self._recovery.note("clip", f"{reason}: {why}", {"grad_norm": norm, "limit": limit})

@@ -38,6 +38,8 @@ class Attempt:
     """Whose steps it is compared with, where optimizers take turns."""
     loss: Tensor | float | None = None
     batches: list[Any] = field(default_factory=list[Any])
+    grad_norm: Tensor | None = None
+    """The norm of the gradients as they are, once it was measured: the clip need not do it again."""
     norms: list[Tensor] = field(default_factory=list[Tensor])
     """Gradient norms that were measured while the step took place."""
     is_own: bool = False
@@ -136,6 +138,7 @@ class Judge:
         grads = [p.grad for p in held if p.grad is not None]
         norm: Tensor | None = gradient_norm(grads) if grads else None
         inverse = scaling.inverse(attempt.optimizers[0]) if grads else None
+        attempt.grad_norm = norm if inverse is None else None
         if attempt.norms:
             norm = torch.stack([one.double().cpu() for one in attempt.norms]).norm()
         loss, size, buffers, factor, scale = read(

@@ -38,19 +38,23 @@ class Committer:
     def __init__(self, parts: Parts, clip: float | None, watch: Any) -> None:
         self._parts = parts
         self._clip = clip
+        self._watched = watch is not None
         self._clipper: Clipper = clip_grad_norm_ if watch is None else _clip_of(watch)
         model = parts.models[0]
         self._updates = [updater_of(average, model) for average in parts.averages]
 
-    def __call__(self, optimizers: Sequence[Any], *, stepped: bool = False) -> bool:
+    def __call__(
+        self, optimizers: Sequence[Any], norm: Tensor | None = None, *, stepped: bool = False
+    ) -> bool:
         """The step is taken, or left out by the loss scaler; returns whether weights moved.
 
         Args:
             optimizers: that take part.
+            norm: of their gradients as they are, where it is known.
             stepped: whether they have stepped already, through a closure.
         """
         chosen = [one for one in optimizers if with_gradients([one])] or list(optimizers)
-        moved = True if stepped else self._step(chosen)
+        moved = True if stepped else self._step(chosen, norm)
         if moved:
             for scheduler in self._parts.schedulers:
                 if any(one is getattr(scheduler, "optimizer", one) for one in chosen):
@@ -60,7 +64,7 @@ class Committer:
         self._parts.clear_gradients()
         return moved
 
-    def _step(self, optimizers: Sequence[Any]) -> bool:
+    def _step(self, optimizers: Sequence[Any], norm: Tensor | None) -> bool:
         scaler = self._parts.scaler
         scaling = Scaling(scaler)
         scaled = scaling.known and any(with_gradients([one]) for one in optimizers)
@@ -68,8 +72,7 @@ class Committer:
             for optimizer in optimizers:
                 if scaling.inverse(optimizer) is not None:
                     scaler.unscale_(optimizer)
-        if self._clip is not None and (clipped := with_gradients(optimizers)):
-            self._clipper(clipped, self._clip)
+        self._clip_gradients(with_gradients(optimizers), norm)
         if not scaled:
             for optimizer in optimizers:
                 optimizer.step()
@@ -82,6 +85,17 @@ class Committer:
         if after < MIN_SCALE:
             scaler.update(MIN_SCALE)
         return not after < before
+
+    def _clip_gradients(self, parameters: Sequence[Tensor], norm: Tensor | None) -> None:
+        """The gradients are clipped, with the norm that was measured before where there is one."""
+        if self._clip is None or not parameters:
+            return
+        if norm is None or self._watched:
+            self._clipper(parameters, self._clip)
+        elif not float(norm) + 1e-6 <= self._clip:  # up to there torch's factor is 1
+            factor = torch.clamp(self._clip / (norm + 1e-6), max=1.0)
+            with torch.no_grad():
+                scale_([p.grad for p in parameters if p.grad is not None], factor)
 
 
 def limit_gradients(parameters: Sequence[Tensor], norm: float, limit: float) -> None:

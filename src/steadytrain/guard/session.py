@@ -44,7 +44,8 @@ class Guard:
         snapshots: states kept in host memory to go back to.
         snapshot_every: steps between them; chosen from measured times if None. On several ranks
             give it, because every rank must choose the same.
-        snapshot_share: largest share of the wall time that copies may take.
+        snapshot_share: largest share of the wall time that copies may take; as much goes into
+            looking at the state before it is copied.
         seal_every: steps between two looks at whether weights, buffers or moments changed at rest, by
             a fault of the memory: such a change is healed, to the bit. Never if None; a look costs
             0.6 ms per MB.
@@ -80,7 +81,7 @@ class Guard:
         dry_run: bool = False,
         snapshots: int = 3,
         snapshot_every: int | None = None,
-        snapshot_share: float = 0.01,
+        snapshot_share: float = 0.005,
         seal_every: int | None = None,
         max_batch_bytes: int = 1 << 29,
     ) -> None:

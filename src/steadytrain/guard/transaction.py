@@ -126,7 +126,8 @@ class Step:
         self.committed, self.reason = outcome.committed, outcome.reason
 
     def _commit(self) -> bool:
-        return self._committer(self._attempt.optimizers, stepped=self._attempt.has_stepped)
+        attempt = self._attempt
+        return self._committer(attempt.optimizers, attempt.grad_norm, stepped=attempt.has_stepped)
 
     def _share(self, items: float | None) -> float:
         """What the loss is multiplied with: its items over those of the first call."""
