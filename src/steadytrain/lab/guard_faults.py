@@ -5,7 +5,8 @@ Five small loops (a convolutional network with batch norm and averaged weights, 
 LSTM, an actor with a critic, a Wasserstein GAN with gradient penalty) are struck half-way by one
 fault each: poisoned inputs and losses, activations, gradients, weights, moments, running
 statistics, averages, learning rates. The faults come from outside, by hooks that know nothing of
-who takes the steps: a bare loop, torch's clip by norm, a gradient scaler with that clip, the guard.
+who takes the steps: a bare loop, torch's clip by norm, a gradient scaler with that clip, the guard,
+the guard with a seal on what is at rest.
 
 ## What is expected
 Published: clipping and loss scaling keep a run alive. Ours: with the guard all weights, buffers and

@@ -83,10 +83,10 @@ class Scaled(Bare):
 
 
 class Guarded:
-    """Every step is a transaction of the guard."""
+    """Every step is a transaction of the guard, with a seal between them or without."""
 
-    def __init__(self, workload: Workload) -> None:
-        self._guard = Guard(snapshot_every=SNAPSHOT_EVERY).attach(
+    def __init__(self, workload: Workload, *, seal_every: int | None = None) -> None:
+        self._guard = Guard(snapshot_every=SNAPSHOT_EVERY, seal_every=seal_every).attach(
             workload.model,
             workload.optimizers,
             scheduler=workload.schedulers,
@@ -124,9 +124,12 @@ def _advance(workload: Workload, turn: Turn) -> None:
 
 
 GUARD: Final = "the guard"
+SEALED: Final = "the sealed guard"
+GUARDED: Final = (GUARD, SEALED)
 ARMS: Final = {
     "bare": lambda workload: Bare(workload, clip=None),
     "clip_grad_norm_": lambda workload: Bare(workload, clip=CLIP),
     "GradScaler + clip": Scaled,
     GUARD: Guarded,
+    SEALED: lambda workload: Guarded(workload, seal_every=1),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from steadytrain.core.experiment import Cell, Chart, Claim, Series, Table
-from steadytrain.lab.guarding.arms import GUARD
+from steadytrain.lab.guarding.arms import GUARDED
 from steadytrain.lab.guarding.injection import known_injections
 from steadytrain.lab.guarding.one_run import MAX_EXTRA, MAX_RATIO, Outcome
 
@@ -44,8 +44,11 @@ def charts(outcomes: Sequence[Outcome]) -> tuple[Chart, ...]:
 
 def claims(outcomes: Sequence[Outcome]) -> tuple[Claim, ...]:
     """What people expect of clipping and of scalers, and what we expect of the guard."""
-    others = [arm for arm in arms_of(outcomes) if arm != GUARD]
-    return (*(_protects(outcomes, arm) for arm in others), *_guard_claims(outcomes))
+    arms = arms_of(outcomes)
+    return (
+        *(_protects(outcomes, arm) for arm in arms if arm not in GUARDED),
+        *(claim for arm in arms if arm in GUARDED for claim in _guard_claims(outcomes, arm)),
+    )
 
 
 def arms_of(outcomes: Iterable[Outcome]) -> list[str]:
@@ -73,20 +76,20 @@ def _protects(outcomes: Sequence[Outcome], arm: str) -> Claim:
     )
 
 
-def _guard_claims(outcomes: Sequence[Outcome]) -> tuple[Claim, ...]:
-    runs = [one for one in outcomes if one.job.arm == GUARD]
+def _guard_claims(outcomes: Sequence[Outcome], arm: str) -> tuple[Claim, ...]:
+    runs = [one for one in outcomes if one.job.arm == arm]
     finite = sum(one.is_finite for one in runs)
     worst = max((one.extra_fraction for one in runs), default=0.0)
     good = all(one.has_passed for one in runs)
     return (
         Claim(
-            question="Is anything not finite at the end of a guarded run?",
+            question=f"Is anything not finite at the end of a run with {arm}?",
             expected="never",
             measured=f"all of weights, buffers and averages finite in {finite} of {len(runs)}",
             verdict="holds" if finite == len(runs) else "contradicted",
         ),
         Claim(
-            question="Does a guarded run end as if there had been no fault?",
+            question=f"Does a run with {arm} end as if there had been no fault?",
             expected=(
                 f"always: the cost at most {MAX_RATIO:g} of the run without it, at most "
                 f"{MAX_EXTRA:.0%} of the steps done again, not given up"
@@ -123,7 +126,7 @@ def _by_kind(outcomes: Sequence[Outcome]) -> Table:
     def row(kind: str) -> tuple[Cell, ...]:
         found = [one for one in outcomes if one.job.kind == kind]
         cells = [passed(one for one in found if one.job.arm == arm) for arm in arms]
-        guarded = [one for one in found if one.job.arm == GUARD]
+        guarded = [one for one in found if one.job.arm in GUARDED]
         actions = sorted({name for one in guarded for name, _ in one.events})
         return (kind, known[kind].at, *cells, ", ".join(actions) or "none needed")
 
@@ -137,6 +140,7 @@ def _by_kind(outcomes: Sequence[Outcome]) -> Table:
 def _not_passed(outcomes: Sequence[Outcome]) -> Table:
     rows = tuple(
         (
+            one.job.arm,
             one.job.kind,
             one.job.workload,
             one.job.seed,
@@ -146,11 +150,20 @@ def _not_passed(outcomes: Sequence[Outcome]) -> Table:
             "" if one.has_ended else "given up",
         )
         for one in outcomes
-        if one.job.arm == GUARD and not one.has_passed
+        if one.job.arm in GUARDED and not one.has_passed
     )
     return Table(
         title="Guarded runs that did not pass",
-        columns=("fault", "workload", "seed", "state", "cost ratio", "done again", "end"),
+        columns=(
+            "step taken by",
+            "fault",
+            "workload",
+            "seed",
+            "state",
+            "cost ratio",
+            "done again",
+            "end",
+        ),
         rows=rows,
     )
 
