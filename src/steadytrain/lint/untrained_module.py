@@ -51,8 +51,8 @@ from steadytrain.lint._code.code import Code
 from steadytrain.lint._code.optimized import Built, optimizers
 from steadytrain.lint._code.scopes import Binding, Scope, dotted
 
-_WITH_WEIGHTS: Final = ("Linear", "Sequential", "Conv1d", "Conv2d", "Conv3d", "Embedding", "LSTM", "GRU",
-                        "RNN", "Transformer", "Bilinear", "LSTMCell", "GRUCell")  # fmt: skip
+_WITH_WEIGHTS: Final = {"Linear", "Conv1d", "Conv2d", "Conv3d", "Embedding", "LSTM", "GRU", "RNN", "Transformer",
+                        "Bilinear", "LSTMCell", "GRUCell", "Parameter", "ConvTranspose2d"}  # fmt: skip
 
 
 @lint_check(code="OPT106", causes=("params-not-in-optimizer",), severity=Severity.CRITICAL)
@@ -94,11 +94,22 @@ def _module(code: Code, bindings: list[Binding], scope: Scope) -> ast.expr | Non
     kind = code.kinds.of(bindings[0].value, frame)
     if kind is None or kind.name != "module" or kind.call is None:
         return None
-    weights = kind.cls is not None or kind.maker.rpartition(".")[2] in _WITH_WEIGHTS
+    weights = _has_weights(code, kind.cls.node if kind.cls is not None else kind.call.expr)
     targets = getattr(bindings[0].node, "targets", [])
     flat = [i for t in targets for i in (t.elts if isinstance(t, ast.Tuple) else [t])]
     found = next((t for t in flat if dotted(t) == bindings[0].name), None)
     return found if weights and isinstance(found, ast.Name) else None
+
+
+def _has_weights(code: Code, made: ast.AST) -> bool:
+    """Whether the class, or the call that builds it, has a layer or parameter of torch's in it."""
+    names = [
+        code.values.resolve(node.func) or ""
+        for node in ast.walk(made)
+        if isinstance(node, ast.Call) and not code.kinds.is_a("loss", node.func, code.frame(node))
+    ]
+    lasts = {name.rpartition(".")[2] for name in names if name.startswith("torch.nn.")}
+    return bool(lasts & _WITH_WEIGHTS)
 
 
 def _trains(code: Code, name: str, scope: Scope) -> bool:
