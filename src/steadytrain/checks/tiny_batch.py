@@ -140,7 +140,7 @@ class TinyBatch:
             "parameters get no gradient: look for what cuts the graph or stops the signal.",
             severity=Severity.CRITICAL,
             site=silent[0] if silent else None,
-            causes=_causes(len(silent), total),
+            causes=_causes(first, silent),
             evidence={"first": first.loss, "lowest": lowest, "silent_parameters": len(silent)},
         )
         return failed(self, seen, lowest, findings=[said])
@@ -198,12 +198,14 @@ def _speaks(one: Any) -> bool:
     return one.gradient is not None and one.gradient.rms > 0
 
 
-def _causes(num_silent: int, total: int) -> tuple[str, ...]:
-    if num_silent == 0:
+def _causes(first: FirstStep, silent: list[str]) -> tuple[str, ...]:
+    """By what the silent parameters got: no gradient is a cut graph, one of zeros a dead unit."""
+    if not silent:
         return ("vanishing-gradient", "output-activation-mismatch", "underfitting-capacity")
-    if num_silent == total:
-        return ("dying-relu", "detached-graph", "output-activation-mismatch")
-    return ("detached-graph", "frozen-params", "dying-relu", "vanishing-gradient")
+    is_cut = any(first.gradients[name].gradient is None for name in silent)
+    if is_cut:
+        return ("detached-graph", "frozen-params", "dying-relu")
+    return ("dying-relu", "output-activation-mismatch", "vanishing-gradient")
 
 
 def _seen(first: float, lowest: float, steps: int, constant: float | None) -> str:
