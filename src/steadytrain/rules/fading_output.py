@@ -71,7 +71,7 @@ class FadingOutput:
 
     @property
     def lookback(self) -> int:
-        return 0
+        return 10
 
     def check(self, history: History, /) -> Iterator[Finding]:
         first = history.head("act_rms", 1)[1]

@@ -61,7 +61,7 @@ class GradientsNotThere:
 
     @property
     def lookback(self) -> int:
-        return self.min_steps
+        return self.min_steps + 1
 
     def check(self, history: History, /) -> Iterator[Finding]:
         start, stop = history.fresh - self.min_steps + 1, history.step + 1
@@ -74,7 +74,15 @@ class GradientsNotThere:
         moved = history.between("update_norm", start, stop)
         stepped = np.isfinite(moved).any(axis=1) | (total == 0)
         bad = history.between("grad_num_nonfinite", start, stop)
-        gone = (arrived > 0) & ~(total > 0) & stepped & ~(skipped > 0) & ~(bad > 0).any(axis=1)
+        broken = (history.between("param_num_nonfinite", start - 1, stop - 1) > 0).any(axis=1)
+        gone = (
+            (arrived > 0)
+            & ~(total > 0)
+            & stepped
+            & ~(skipped > 0)
+            & ~(bad > 0).any(axis=1)
+            & ~broken
+        )
         several = any("." in name for name in history.sites("learning_rate"))
         alone = (cleared > 0.9) & (arrived > 1) & (not several)
         for kind, held in (("gone", gone), ("cleared", alone)):

@@ -88,7 +88,7 @@ class ResidualGrowth:
 
     @property
     def lookback(self) -> int:
-        return 0
+        return 10
 
     def check(self, history: History, /) -> Iterator[Finding]:
         names = history.sites("act_rms")

@@ -40,7 +40,7 @@ from steadytrain.rules._looks import REACH, Look, lasting
 
 @rule(
     code="INI002",
-    causes=("batchnorm-running-stats", "train-mode-in-eval", "data-not-shuffled"),
+    causes=("batchnorm-running-stats", "train-mode-in-eval"),
     repeat_after=1000,
 )
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,7 @@ from steadytrain.core.rule import rule, state
 from steadytrain.rules._extent import number
 
 _SCALE: Final = ("data-not-normalized", "token-ids-as-numbers")
+_SUDDEN: Final = ("bad-batch", "data-not-normalized")
 _INDICES: Final = ("token-ids-as-numbers", "data-not-normalized")
 
 
@@ -85,6 +86,8 @@ class UnscaledInput:
                 yield from self._look(history, int(steps[row]), int(known[0]))
 
     def _look(self, history: History, step: int, site: int) -> Iterator[Finding]:
+        first = history.head("data_rms", 1)[1]
+        begun = float(first[0][site]) if len(first) and site < len(first[0]) else float("nan")
         size, whole, ratio, mean = (
             float(history.between(stat, step, step + 1)[0, site])
             for stat in ("data_rms", "data_whole_fraction", "data_column_ratio", "data_mean")
@@ -94,7 +97,8 @@ class UnscaledInput:
             yield self._finding(history, step, site, what, _causes(size, mean))
         elif size > self.max_rms or 0 < size < self.min_rms:
             what = f"have a root mean square of {number(size)}, where 1 is usual"
-            yield self._finding(history, step, site, what, _SCALE)
+            sudden = self.min_rms <= begun <= self.max_rms
+            yield self._finding(history, step, site, what, _SUDDEN if sudden else _SCALE)
         elif ratio > self.max_column_ratio:
             what = f"have columns that differ in size by a factor of {number(ratio)}"
             yield self._finding(history, step, site, what, _SCALE)
