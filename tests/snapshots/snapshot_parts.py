@@ -129,6 +129,9 @@ class FailingDisk(Disk):
         self._error = error
         self._dead = False
 
+    def _die(self):
+        raise self._error
+
     def __getattribute__(self, name):
         own = object.__getattribute__(self, name)
         if name not in FailingDisk.CALLS and name != "sync_directory":
@@ -140,10 +143,10 @@ class FailingDisk(Disk):
             self.num_calls += 1
             self.names.append(name)
             if self.num_calls - 1 == self._at:
-                self._dead = isinstance(self._error, Killed)
+                self._dead = not isinstance(self._error, Exception)
                 if name == "write" and self._dead:
                     own(args[0], args[1][: len(args[1]) // 2])  # half of it reached the disk
-                raise self._error
+                self._die()
             return own(*args)
 
         return call
