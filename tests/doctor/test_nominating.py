@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from steadytrain.core.finding import Finding, Severity
+from steadytrain.core.ranking import LATER
 from steadytrain.doctor.nominating import Suspect, changes_to_try, suspects
 
 
@@ -32,7 +33,7 @@ def test_two_findings_of_one_cause_add_up_without_reaching_certainty() -> None:
 
 def test_what_comes_later_may_be_a_consequence_and_counts_less() -> None:
     found = weights(finding("bad-batch", step=3), finding("dying-relu", step=90))
-    assert found["dying-relu"] == pytest.approx(found["bad-batch"] / 2)
+    assert found["dying-relu"] == pytest.approx(found["bad-batch"] * LATER)
 
 
 def test_a_louder_finding_counts_more_and_a_note_hardly() -> None:

@@ -27,7 +27,7 @@ from steadytrain.doctor.observing import observe
 from steadytrain.doctor.progress import Display
 from steadytrain.doctor.reading import read
 from steadytrain.doctor.scene import Scene, optimizers_of
-from steadytrain.doctor.silence import no_progress
+from steadytrain.doctor.silence import is_silent, no_progress, summed_loss
 from steadytrain.doctor.suspicion import suspects_in
 from steadytrain.doctor.tape import Tape
 from steadytrain.doctor.trials import Job, Record, gather
@@ -101,8 +101,9 @@ class Experiment:
         steps = self._budget.steps
         base = observe(copy, steps, self._seed, self._yardstick, self._budget.spend)
         reading = read(base)
-        is_silent = reading.is_finite and not reading.alarms and not reading.learned
-        findings = (*self._known, *base.findings, *no_progress(base, reading))
+        silent = is_silent(base, reading)
+        said = (*no_progress(base, reading), *summed_loss(base, reading))
+        findings = (*self._known, *base.findings, *said)
         scene = Scene(
             history=base.history,
             findings=findings,
@@ -113,7 +114,7 @@ class Experiment:
             seed=self._seed,
         )
         # of a game without a metric no trial could say that it went better
-        can_improve = is_silent and not (self._is_game and self._program.metric_fn is None)
+        can_improve = silent and not (self._is_game and self._program.metric_fn is None)
         loud = [one for one in self._known if one.severity >= Severity.WARNING]
         return Evidence(
             scene=scene,
@@ -121,7 +122,7 @@ class Experiment:
             findings=findings,
             ranked=suspects(findings),
             is_sick=not reading.is_finite or bool(reading.alarms or loud or can_improve),
-            is_silent=is_silent,
+            is_silent=silent,
         )
 
     def _try_all(self, evidence: Evidence) -> None:

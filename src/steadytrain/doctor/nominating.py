@@ -2,7 +2,7 @@
 
 Every finding gives each cause it points to a weight: its place in the finding's own list, which
 knows the numbers, and what the cause's file says of the finding's rule, which knows the others. A
-finding counts half of one before it in time, because it may be its consequence, and more the
+finding counts less than one before it in time, because it may be its consequence, and more the
 louder it speaks. Weights of one cause add up as independent chances do: 1 - (1 - a)(1 - b).
 """
 
@@ -18,6 +18,7 @@ from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.ranking import LATER, LOWER
 from steadytrain.core.root_cause import RootCause, known_root_causes
 from steadytrain.doctor.change import known_changes
+from steadytrain.engine import known_rules
 
 LOUDNESS: Final = {Severity.NOTE: 0.25, Severity.WARNING: 0.7, Severity.CRITICAL: 0.8}
 """The chance that the first cause of a finding is right, by the finding's severity."""
@@ -58,8 +59,29 @@ def suspects(findings: Iterable[Finding]) -> list[Suspect]:
             before, reasons = found.get(name, (0.0, []))
             found[name] = (1 - (1 - before) * (1 - chance), [*reasons, finding])
     places = {name: place for place, name in enumerate(CAUSES)}
-    made = [Suspect(name=n, weight=w, findings=tuple(f)) for n, (w, f) in found.items()]
+    is_born = starts_nonfinite(listed)
+    made = [
+        Suspect(name=n, weight=_of_operations(n, w) if is_born else w, findings=tuple(f))
+        for n, (w, f) in found.items()
+    ]
     return sorted(made, key=lambda one: (-one.weight, places.get(one.name, len(places))))
+
+
+def starts_nonfinite(findings: Iterable[Finding]) -> bool:
+    """Whether the first alarm of training is a value that is not finite, out of a quiet run.
+
+    Then an operation bore it, and a lower rate only avoids the place.
+    """
+    seen = known_rules()  # the preflight and lint speak of no step
+    loud = [one for one in findings if one.severity >= Severity.WARNING and one.rule in seen]
+    first = min((one.step for one in loud), default=0)
+    return bool(loud) and all(one.rule.startswith("nonfinite") for one in loud if one.step == first)
+
+
+def _of_operations(name: str, weight: float) -> float:
+    """The weight of a cause; halfway to certainty for one of numerical operations."""
+    known = CAUSES.get(name)
+    return (1 + weight) / 2 if known and known.family == "NUM" else weight
 
 
 def _ages(findings: Sequence[Finding]) -> list[float]:

@@ -22,7 +22,7 @@ from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.root_cause import known_root_causes
 from steadytrain.doctor.change import PLACEBO, RERUN, known_changes
 from steadytrain.doctor.evidence import Evidence
-from steadytrain.doctor.nominating import Suspect
+from steadytrain.doctor.nominating import Suspect, starts_nonfinite
 from steadytrain.doctor.sites import site_of
 
 RESTORED: Final = 1.5
@@ -43,10 +43,16 @@ REFUTED: Final = -1.0
 PER_SIZE: Final = -0.15
 """Logits for each size of the change above the smallest."""
 
+UNPROVEN: Final = 0.7
+"""The highest confidence without a proof."""
+
+AT_ITS_PLACE: Final = 2.0
+"""Logits for a repaired operation where a quiet run met its first non-finite value."""
+
 NEAR_BEST: Final = 0.25
 """Share of the best merit that a proof must reach."""
 
-LISTED: Final = 0.02
+LISTED: Final = 0.03
 """Confidence below which a cause is not worth a person's time."""
 
 TRANSIENT: Final = "hardware-fault"
@@ -125,6 +131,9 @@ def _opinion(evidence: Evidence, suspect: Suspect) -> Opinion:
         evidence.promising.get(name, 0.0) >= merit.get(best or "", 0.0) > 0 for name in refutations
     ):
         logit += REFUTED
+    known = CAUSES.get(suspect.name)
+    if best is not None and known and known.family == "NUM" and starts_nonfinite(evidence.findings):
+        logit += AT_ITS_PLACE
     proof = _proof(evidence, merit)
     if suspect.name == TRANSIENT and not evidence.recurs:
         proof, logit = RERUN, logit + RESTORED + MERIT
@@ -146,14 +155,15 @@ def _shares(ranked: Sequence[Opinion]) -> list[float]:
     """Confidences: what each cause has of all the evidence, with a rest for a cause unnamed."""
     powers = [math.exp(min(one.logit + (1.0 if one.proof else 0.0), 50.0)) for one in ranked]
     total = sum(powers) + math.exp(-1.5)
-    return [power / total for power in powers]
+    trust = [1.0 if one.proof else UNPROVEN for one in ranked]
+    return [power / total * sure for power, sure in zip(powers, trust, strict=True)]
 
 
 def _is_worth_saying(opinion: Opinion, share: float) -> bool:
-    if opinion.proof is not None:
-        return True
     if opinion.suspect.name in ("overfitting", "underfitting-capacity") or share < LISTED:
         return False
+    if opinion.proof is not None:
+        return True
     return any(_is_alarm(one) for one in opinion.suspect.findings)
 
 
