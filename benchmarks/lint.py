@@ -27,10 +27,10 @@ CORPUS = ROOT / "tests" / "lint" / "corpus"
 RESULTS = Path(__file__).parent / "results" / "lint.md"
 MAX_FILES = 400
 
-FIRST_SIGHT = """Written before the checks were changed for it, and counted at first sight: of 129
-mistakes planted in 123 files 123 were named (95.3%), and of 73 files of idioms and 29 scripts two were
-warned of (98.4% of what was said was right). One of the two was a mistake of the script itself. The
-table counts after what was missed was put right, so it is the same code that the checks were made for.
+FIRST_SIGHT = """Most of the corpus was written before the checks had seen it. At first sight 169 of 180
+mistakes were named (94%), 169 of the 174 things that were said were right (97%), and 4 of 130 files of
+idioms and none of 29 scripts were warned of wrongly. The table counts after what was missed was put
+right, so it is code that the checks were made for.
 """
 
 

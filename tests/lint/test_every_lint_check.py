@@ -1,12 +1,15 @@
 """What holds for every lint check that is found, whoever wrote it."""
 
 import ast
+import contextlib
 import inspect
+import random
 import re
 import subprocess
 import sys
 
 import pytest
+from lint_corpus import files
 
 from steadytrain import engine
 from steadytrain.core.causes import CAUSES, UNKNOWN
@@ -17,6 +20,9 @@ from steadytrain.lint._check import SECTIONS
 from steadytrain.lint._linter import known_checks
 
 CHECKS = known_checks()
+SOURCES = [
+    p.read_text(encoding="utf-8") for k in ("faulty", "healthy", "scripts") for p in files(k)
+]
 every_check = pytest.mark.parametrize("name", sorted(CHECKS))
 
 REQUIRED = {
@@ -136,3 +142,28 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_no_check_breaks_on_odd_code(text):
     assert [f.message for f in lint_source(text) if "Please report" in f.message] == []
+
+
+def mutant(rng):
+    """A file of the corpus with lines lost, doubled from elsewhere, and names exchanged."""
+    lines = rng.choice(SOURCES).splitlines()
+    for _ in range(rng.randint(1, 6)):
+        at = rng.randrange(len(lines))
+        if rng.random() < 0.4 and len(lines) > 2:
+            del lines[at]
+        elif rng.random() < 0.5:
+            lines.insert(at, rng.choice(rng.choice(SOURCES).splitlines()))
+        else:
+            other = rng.choice(["loss", "self", "optimizer", "model.x", "f(x)"])
+            lines[at] = lines[at].replace("model", other, 1)
+    return "\n".join(lines)
+
+
+def test_no_check_breaks_on_code_that_was_pulled_about():
+    rng, num_read = random.Random(0), 0
+    while num_read < 150:
+        text = mutant(rng)
+        with contextlib.suppress(SyntaxError):
+            found = lint_source(text)
+            num_read += 1
+            assert [f.message for f in found if "Please report" in f.message] == [], text
