@@ -10,8 +10,8 @@ or spikes late.
 
 ## What proves it
 Training comes back with one of these alone, and not with another seed: queries and keys
-normalised; every parameter group at the lowest of the learning rates; initialised for the
-architecture.
+normalised; every parameter group at the lowest of the learning rates; weights that are too large
+initialised anew.
 
 ## What refutes it
 If queries and keys of unit size change nothing, the scores were harmless. Against it speaks a run
@@ -34,7 +34,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"attention-collapse": 0.9, "sharp-attention": 1.0, "uneven-rates": 0.3},
-    proofs=("qk-norm", "lowest-rate-for-all", "initialise"),
+    proofs=("qk-norm", "lowest-rate-for-all", "initialise-smaller"),
     refutations=("clip-at-one",),
     fix=(
         "Divide the scores in {site} by sqrt(head size), normalise queries and keys "

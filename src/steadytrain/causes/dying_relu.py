@@ -10,8 +10,7 @@ see less and less.
 
 ## What proves it
 Training comes back with one of these alone, and not with another seed: leaky ReLU instead of
-ReLU; initialised for the architecture; learning rate x 1/100; constant learning rate instead of
-the schedule.
+ReLU; learning rate x 1/100; constant learning rate instead of the schedule.
 
 ## What refutes it
 If fresh weights or a lower rate revive nothing, the units are silent for want of input. Against
@@ -33,7 +32,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"dead-units": 0.8},
-    proofs=("leaky-relu", "initialise", "lr-hundredth", "constant-schedule"),
+    proofs=("leaky-relu", "lr-hundredth", "constant-schedule"),
     refutations=("normalise-inputs",),
     fix=(
         "Lower the learning rate or warm it up, begin biases at zero (nn.init.zeros_), and put "

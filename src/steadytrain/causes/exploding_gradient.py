@@ -8,8 +8,8 @@ Gradient norms grow steadily from the last layer to the first, the clip acts in 
 loss jumps or is NaN early.
 
 ## What proves it
-Training comes back with one of these alone, and not with another seed: initialised for the
-architecture; a norm behind every hidden layer; clip the gradient norm at 1.
+Training comes back with one of these alone, and not with another seed: weights that are too large
+initialised anew; a norm behind every hidden layer; clip the gradient norm at 1.
 
 ## What refutes it
 If a clip at norm 1 alone suffices, the large gradients are rare and not built in. Against it
@@ -31,7 +31,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"exploding-gradient": 0.7, "nonfinite-gradient": 0.2},
-    proofs=("initialise", "insert-norms", "clip-at-one"),
+    proofs=("initialise-smaller", "insert-norms", "clip-at-one"),
     refutations=("lr-hundredth",),
     fix=(
         "Initialise {site} with gain 1 for its activation "

@@ -10,7 +10,7 @@ and others die within steps.
 
 ## What proves it
 Training comes back with one of these alone, and not with another seed: only the last layer
-initialised; initialised for the architecture.
+initialised; weights that are too large initialised anew.
 
 ## What refutes it
 If new weights change nothing while a lower rate does, the steps are too long and not the weights
@@ -42,7 +42,7 @@ CAUSE = root_cause(
         "first-loss-out-of-scale": 0.8,
         "overwritten-init": 0.5,
     },
-    proofs=("initialise-head", "initialise"),
+    proofs=("initialise-head", "initialise-smaller"),
     refutations=("lr-tenth", "normalise-inputs"),
     fix=(
         "Initialise {site} for its fan-in and activation: steadytrain.blocks.initialize(model),"

@@ -9,8 +9,8 @@ Activations fall by orders of magnitude with depth, gradients too, and the loss 
 guessing.
 
 ## What proves it
-Training comes back with one of these alone, and not with another seed: initialised for the
-architecture.
+Training comes back with one of these alone, and not with another seed: weights that are too small
+initialised anew.
 
 ## What refutes it
 If norms or shortcuts help and new weights do not, the depth is the matter. Against it speaks a
@@ -32,8 +32,8 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"vanishing-gradient": 0.5, "update-ratio-too-large": 0.2, "loss-plateau": 0.2},
-    proofs=("initialise",),
+    nominations={"vanishing-gradient": 0.75, "update-ratio-too-large": 0.2, "loss-plateau": 0.2},
+    proofs=("initialise-larger",),
     refutations=("lr-times-three", "lr-times-hundred"),
     fix=(
         "Initialise {site} for its fan-in and activation: steadytrain.blocks.initialize(model),"

@@ -32,7 +32,10 @@ CAUSE = root_cause(
     nominations={
         "clip-always-active": 0.5,
         "initial-loss": 0.3,
-        "divergence": 0.2,
+        "divergence": 0.3,
+        "exploding-gradient": 0.3,
+        "update-ratio-too-large": 0.25,
+        "nonfinite-loss": 0.25,
         "epsilon-against-gradient": 0.3,
         "first-loss-out-of-scale": 0.4,
         "accumulation-not-divided": 0.2,

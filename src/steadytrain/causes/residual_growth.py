@@ -8,8 +8,8 @@ The size of activations grows with depth by factors; the last blocks' gradients 
 ones', or the output overflows.
 
 ## What proves it
-Training comes back with one of these alone, and not with another seed: initialised for the
-architecture; a norm behind every hidden layer.
+Training comes back with one of these alone, and not with another seed: weights that are too large
+initialised anew; a norm behind every hidden layer.
 
 ## What refutes it
 If a lower rate alone suffices, the steps and not the sum are too large. Against it speaks a run
@@ -31,7 +31,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"residual-growth": 0.9, "exploding-gradient": 0.3},
-    proofs=("initialise", "insert-norms"),
+    proofs=("initialise-smaller", "insert-norms"),
     refutations=("lr-hundredth",),
     fix=(
         "Scale the last layer of every branch by 1 / sqrt(2 x number of blocks) at the start "

@@ -9,8 +9,8 @@ Most outputs of the layer are within a hundredth of their limits, and its gradie
 while later layers have one.
 
 ## What proves it
-Training comes back with one of these alone, and not with another seed: initialised for the
-architecture; every layer initialised as PyTorch does; a norm behind every hidden layer.
+Training comes back with one of these alone, and not with another seed: saturated units
+initialised anew.
 
 ## What refutes it
 If the units leave their ends with scaled inputs and the old weights, the data was at fault.
@@ -32,7 +32,7 @@ CAUSE = root_cause(
     __name__,
     __doc__,
     nominations={"vanishing-gradient": 0.4, "saturated-units": 0.9},
-    proofs=("initialise", "initialise-as-torch", "insert-norms"),
+    proofs=("initialise-unsaturated",),
     refutations=("lr-times-ten",),
     fix=(
         "Initialise {site} smaller (Xavier for sigmoid and tanh; gate biases at 0, the forget "

@@ -8,12 +8,12 @@ The loss falls a little and stops, as if each layer had a single unit; rows of t
 equal.
 
 ## What proves it
-Training comes back with one of these alone, and not with another seed: initialised for the
-architecture; every layer initialised as PyTorch does.
+Training comes back with one of these alone, and not with another seed: units that are equal
+initialised apart.
 
 ## What refutes it
 If random weights change nothing, the units were different already. Against it speaks a run that
-comes back with: learning rate x 10.
+comes back with: learning rate x 10; every layer initialised as PyTorch does.
 
 ## The fix
 Draw the weights of the place that was found at random: never nn.init.zeros_ or constant_ for a
@@ -39,8 +39,8 @@ CAUSE = root_cause(
         "equal-units": 1.0,
         "constant-init": 0.9,
     },
-    proofs=("initialise", "initialise-as-torch"),
-    refutations=("lr-times-ten",),
+    proofs=("initialise-apart",),
+    refutations=("lr-times-ten", "initialise-as-torch"),
     fix=(
         "Draw the weights of {site} at random: never nn.init.zeros_ or constant_ for a matrix "
         "between other layers. Biases may begin at zero."

@@ -271,3 +271,34 @@ def test_a_second_model_that_no_optimizer_holds_is_found():
     program.extra = {"critic": nn.Linear(4, 1)}
     changed = applied("add-params", program)
     assert id(changed.extra["critic"].weight) in held(changed)
+
+
+def shrunk(factor):
+    model = deep(depth=6, activation=nn.ReLU)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(factor)
+    return with_model(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "applies"),
+    [
+        ("initialise-larger", 0.01, True),
+        ("initialise-larger", 30.0, False),
+        ("initialise-smaller", 30.0, True),
+        ("initialise-smaller", 0.01, False),
+        ("initialise-apart", 0.0, True),
+        ("initialise-apart", 1.0, False),
+    ],
+)
+def test_weights_are_drawn_anew_where_the_sign_is_there(name, factor, applies):
+    assert (applied(name, shrunk(factor)) is not None) is applies
+
+
+def test_bounded_units_at_their_ends_are_seen():
+    layers = [nn.Linear(4, 16), nn.Sigmoid(), nn.Linear(16, 1)]
+    program = with_model(nn.Sequential(*layers))
+    assert applied("initialise-unsaturated", program) is None
+    nn.init.normal_(program.model[0].weight, std=50.0)
+    assert applied("initialise-unsaturated", program) is not None
