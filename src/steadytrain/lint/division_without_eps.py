@@ -30,6 +30,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from steadytrain.core.finding import Severity
 from steadytrain.lint._check import Remark, lint_check
 from steadytrain.lint._code.code import Code
 
@@ -52,6 +53,7 @@ def check(code: Code) -> Iterator[Remark]:
                     node=node,
                     message=f"The divisor {ast.unparse(node.right)} can be zero, and the result then is "
                     "NaN or infinite. Add a small number to it, such as 1e-8.",
+                    severity=None if found[0] == "std" else Severity.NOTE,
                 )
 
 

@@ -58,8 +58,8 @@ _BATCHES: Final = re.compile(r"len\(|steps|iter|batches|updates", re.IGNORECASE)
 _EPOCHS: Final = re.compile(r"\b(self\.|args\.|cfg\.|config\.|opt\.|hparams\.)?(num_|n_|max_|total_)?epochs?\b",
                             re.IGNORECASE)  # fmt: skip
 _LENGTHS: Final = ("T_max", "total_steps", "num_training_steps", "total_iters", "T_0", "step_size")
-MAX_EPOCHS: Final = 200
-"""Step sizes from here on are rather batches than epochs."""
+MAX_EPOCHS: Final = 100
+"""Step sizes above this are rather batches than epochs."""
 
 
 @lint_check(code="OPT103", causes=("lr-schedule-wrong",))
