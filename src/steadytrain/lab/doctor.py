@@ -151,7 +151,7 @@ def _claims(verdicts: Sequence[Verdict]) -> tuple[Claim, ...]:
     ]
     falsely = measured["proven cause of healthy"]
     error = calibration_error(verdicts)
-    costs = [one.cost for one in verdicts if one.cost]
+    costs = [one.cost for one in verdicts if one.cost] or [0.0]
     middle, most = statistics.median(costs), max(costs)
     return (
         *found,
