@@ -88,7 +88,7 @@ def from_json(data: Any, num_tensors: int) -> Any:
         raise ValueError(f"a node of the unknown kind {tag!r}")
     try:
         return _READERS[tag](parts[1:], num_tensors)
-    except (TypeError, AttributeError, LookupError) as error:
+    except (TypeError, AttributeError, LookupError, OverflowError) as error:
         raise ValueError(f"a {tag} that cannot be read ({error})") from error
 
 

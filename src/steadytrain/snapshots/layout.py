@@ -171,6 +171,11 @@ def _header(data: Any) -> Header:
         numbers += [entry.offset, entry.num_bytes, *entry.shape]
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ValueError("a count that is no whole number from 0 on")
+    words = [*header.uncovered]
+    for entry in entries:
+        words += [entry.name, entry.dtype, entry.hash]
+    if not all(isinstance(word, str) for word in words):
+        raise ValueError("a name that is no text")
     if not isinstance(header.facts, dict):
         raise TypeError("facts that are no object")
     return header

@@ -54,7 +54,7 @@ def decoded(data: Any) -> Any:
         raise ValueError(f"a value of the unknown kind {name!r}")
     try:
         return _READERS[name](of)
-    except (TypeError, AttributeError, LookupError, RuntimeError) as error:
+    except (TypeError, AttributeError, LookupError, RuntimeError, OverflowError) as error:
         raise ValueError(f"a {name} that cannot be read ({error})") from error
 
 
