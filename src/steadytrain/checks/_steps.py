@@ -35,7 +35,7 @@ MOST: Final = 130
 SECONDS: Final = 4.0
 """Time after which no further step is begun."""
 
-QUICK_FEWEST: Final = 3
+QUICK_FEWEST: Final = 2
 QUICK_SECONDS: Final = 1.0
 """The same for a quick look."""
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from steadytrain.checks._ctc import ctc_lacks
 from steadytrain.checks._seen import tensors_in
 
 _SOFTMAX: Final = frozenset(
@@ -74,6 +75,8 @@ class Sweep:
     operation: tuple[int, str] | None = None
     """The batch, and the first operation whose result was not finite while its arguments were;
     `half` where it was one of float16."""
+    lacks: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """For every CTC target the batch, and the steps that its input has too few; 0 or less: it fits."""
     losses: list[float] = field(default_factory=list[float])
 
 
@@ -109,6 +112,8 @@ class Watching(TorchFunctionMode):
     ) -> Any:
         if func in _SOFTMAX and args:
             self._look_at_rows(args, kwargs or {})
+        if func is functional.ctc_loss:
+            self._sweep.lacks += [(self.batch, lack) for lack in ctc_lacks(*args, **(kwargs or {}))]
         if func is functional.scaled_dot_product_attention:
             self._look_at_mask(args, kwargs or {})
         result = func(*args, **(kwargs or {}))

@@ -81,7 +81,15 @@ def _cosines(scene: Scene) -> list[tuple[float, int]]:
         loss = trial.loss(scene.batch())
         gradients = torch.autograd.grad(loss, own, allow_unused=True)
         pairs = zip(own, gradients, strict=True)
-        return [(_cosine(p, g), p.numel()) for p, g in pairs if g is not None and g.any()]
+        return [
+            (_cosine(p, g), p.numel()) for p, g in pairs if g is not None and g.any() and _varies(p)
+        ]
+
+
+def _varies(weight: Tensor) -> bool:
+    """Whether its elements differ: those of equal units have a gradient of equal elements too."""
+    values = weight.detach().double()
+    return float(values.std()) > 0.1 * float(values.square().mean().sqrt())
 
 
 def _cosine(weight: Tensor, gradient: Tensor) -> float:

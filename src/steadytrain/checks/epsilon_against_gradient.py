@@ -9,11 +9,11 @@ What divides the step is the gradient's size plus eps. Far above every gradient,
 plain descent at Adam's small rate: the loss stands still.
 
 ## Passes when
-For most of the elements eps is below ten times the gradient; or eps and the loss are of usual size,
+For most of the elements eps is below five times the gradient; or eps and the loss are of usual size,
 and it is the gradient that vanishes.
 
 ## Fails when
-For most of them it is more than ten times as large: their steps are a tenth of what the rate says,
+For most of them it is more than five times as large: their steps are a sixth of what the rate says,
 or less.
 
 ## What to do
@@ -44,7 +44,7 @@ _ORDINARY_EPS, _ORDINARY_LOSS = 1e-7, 1e-3
 class EpsilonAgainstGradient:
     """Options of the check."""
 
-    max_ratio: float = 10.0
+    max_ratio: float = 5.0
     """Eps over the gradient's root mean square."""
 
     def judge(self, scene: Scene, /) -> Answer:

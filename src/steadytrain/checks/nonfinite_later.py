@@ -85,6 +85,8 @@ def _causes(sweep: Sweep, place: int) -> tuple[str, ...]:
     """Of the operation that broke first in that batch, and then the others."""
     if any(one.batch == place for one in sweep.empty):
         return ("fully-masked-row",)
+    if any(batch == place and lack > 0 for batch, lack in sweep.lacks):
+        return ("infeasible-target",)
     batch, kind = sweep.operation or (-1, "")
     first = _BY_KIND.get(kind, ()) if batch == place else ()
     return (*first, *(one for one in _OPERATIONS if one not in first))

@@ -1,8 +1,8 @@
 """CTC targets are longer than the inputs they are to be read from.
 
 ## What it does
-Compares, for every `ctc_loss` of the first step, the length of each input with that of its target,
-plus one for every repeated symbol in it.
+Runs forward over up to 64 batches on a copy and compares, for every `ctc_loss`, the length of each
+input with that of its target plus one for every repeated symbol in it.
 
 ## Why it matters
 No path through the input spells such a target: its loss is infinite, or zero with
@@ -25,13 +25,9 @@ Graves et al. 2006, section 3.1: a blank stands between two equal symbols.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from steadytrain.checks._scene import Scene
-from steadytrain.checks._seen import Call
+from steadytrain.checks._sweep import sweep_of
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import check, failed, finding, not_applicable, passed
 
@@ -42,11 +38,11 @@ class UnreachableCtcTargets:
     """Options of the check."""
 
     def judge(self, scene: Scene, /) -> Answer:
-        calls = scene.first.called("ctc_loss")
-        if not calls:
+        if not scene.first.called("ctc_loss"):
             return not_applicable(self, "no ctc_loss")
-        lacks = [lack for call in calls for lack in _lacks(call)]
-        short = [lack for lack in lacks if lack > 0]
+        lacks = scene.once(sweep_of).lacks
+        short = [lack for _, lack in lacks if lack > 0]
+        places = [place for place, lack in lacks if lack > 0]
         seen = f"{len(short)} of {len(lacks)} targets do not fit"
         if not short:
             return passed(self, seen, 0)
@@ -57,28 +53,10 @@ class UnreachableCtcTargets:
             findings=[
                 finding(
                     self,
-                    f"{len(short)} of {len(lacks)} CTC targets need up to {max(short)} more steps than "
-                    "their input has: no output can spell them. Drop them, or shorten the input less.",
+                    f"{len(short)} of {len(lacks)} CTC targets, the first in batch {places[0] + 1}, "
+                    f"need up to {max(short)} more steps than their input has: no output can spell "
+                    "them. Drop them, or shorten the input less.",
                     evidence={"num_targets": len(short), "largest_lack": max(short)},
                 )
             ],
         )
-
-
-def _lacks(call: Call) -> list[int]:
-    """Steps that each target needs beyond what its input has; negative where it fits."""
-    inputs, lengths = _numbers(call["input_lengths"]), _numbers(call["target_lengths"])
-    targets: Any = call["targets"]
-    lacks: list[int] = []
-    start = 0
-    for row, (available, length) in enumerate(zip(inputs, lengths, strict=True)):
-        own = targets[start : start + length] if targets.dim() == 1 else targets[row, :length]
-        start += length
-        repeats = int((own[1:] == own[:-1]).sum())
-        lacks.append(length + repeats - available)
-    return lacks
-
-
-def _numbers(value: Any) -> list[int]:
-    values = value if isinstance(value, Tensor) else torch.as_tensor(value)
-    return [int(one) for one in values.flatten()]
