@@ -190,13 +190,13 @@ class Engine:
         course = self.course
         course.step += 1
         self._said_stop = False
+        self.data.note_good()
         if verdict.kind == "overflow":
             self._seal()
             return Outcome(committed=moved, finished=True, reason=verdict.reason)
         course.detector.accept(reading, attempt.key)
         course.rates.advance()
         self._seal()
-        self.data.note_good()
         if found.due and (damage := self._recovery.snapshot()) is not None and not self._dry_run:
             return self._leave_out(self._decide(damage, attempt.key), damage)
         self._recovery.release_batches()

@@ -1,0 +1,1 @@
+"""The runs of the experiment `recovery`: a window of poisoned batches in the middle of training."""
