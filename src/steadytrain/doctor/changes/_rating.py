@@ -82,11 +82,6 @@ def put_rates(program: Program, rate: Callable[[Program, dict[str, Any]], Any]) 
     return program
 
 
-def rates_of(program: Program) -> list[Any]:
-    """The rate of every group of every optimizer."""
-    return [group["lr"] for one in optimizers_of(program) for group in one.param_groups]
-
-
 def set_rates(program: Program, rate: Callable[[dict[str, Any]], Any]) -> None:
     """Every group starts from `rate(group)`, and so does its schedule."""
     for optimizer in optimizers_of(program):

@@ -7,7 +7,7 @@ from functools import partial
 
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import change
-from steadytrain.doctor.changes._rating import put_rates, rates_of, set_rates
+from steadytrain.doctor.changes._rating import set_rates
 from steadytrain.doctor.scene import Scene, optimizers_of
 
 
@@ -23,16 +23,8 @@ def apply(
     if len(set(rates)) < 2 or not all(rate > 0 for rate in rates):
         return None
     rate = choose(rates)
-    before = dict(zip(map(str, range(len(rates))), rates_of(program), strict=True))
     set_rates(program, lambda _group: rate)
-    after = dict(zip(before, rates_of(program), strict=True))
-    if program.step_fn is not None and before == after:
-        return put_rates(program, partial(_fixed, rate))
     return program
-
-
-def _fixed(rate: float, _program: Program, _group: object) -> float:
-    return rate
 
 
 CHANGES = (

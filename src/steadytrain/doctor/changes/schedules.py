@@ -62,8 +62,11 @@ def _base(group: dict[str, Any], scene: Scene) -> Any:
 
 
 def _is_scheduled(program: Program, scene: Scene) -> bool:
-    seen = _rates_seen(scene)
-    return bool(schedules_of(program)) or (len(seen) > 0 and bool(seen.max() > seen.min()))
+    if schedules_of(program):
+        return True
+    rates = scene.history.window("learning_rate") if "learning_rate" in scene.history else None
+    columns = [] if rates is None else [one[np.isfinite(one)] for one in rates.T]
+    return any(len(one) > 0 and bool(one.max() > one.min()) for one in columns)
 
 
 def _rates_seen(scene: Scene) -> np.ndarray[Any, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Final
 
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import change
-from steadytrain.doctor.changes._rating import put_rates, set_rates
+from steadytrain.doctor.changes._rating import set_rates
 from steadytrain.doctor.scene import Scene, optimizers_of
 
 USUAL: Final = {
@@ -24,28 +23,27 @@ USUAL: Final = {
 
 
 def apply(program: Program, _scene: Scene) -> Program | None:
-    """Every group of every optimizer whose usual rate is known."""
-    rates = {id(one): USUAL.get(type(one).__name__) for one in optimizers_of(program)}
-    if None in rates.values() or _is_near(program, rates):
+    """Every group of every optimizer, where the usual rate of all of them is known.
+
+    None where no rate is more than a factor of two from the usual one.
+    """
+    usual = {
+        id(group["params"]): USUAL.get(type(one).__name__)
+        for one in optimizers_of(program)
+        for group in one.param_groups
+    }
+    if None in usual.values() or _is_near(program, usual):
         return None
-    if program.step_fn is not None:
-        return put_rates(program, partial(_usual, program.optimizer.__class__.__name__))
-    rate = rates[id(program.optimizer)]
-    set_rates(program, lambda _group: rate)
+    set_rates(program, lambda group: usual[id(group["params"])])
     return program
 
 
-def _is_near(program: Program, rates: dict[int, Any]) -> bool:
-    """Whether no rate is more than a factor of two from the usual one."""
+def _is_near(program: Program, usual: dict[int, Any]) -> bool:
     return all(
-        0.5 <= float(group.get("initial_lr", group["lr"])) / rates[id(one)] <= 2
+        0.5 <= float(group.get("initial_lr", group["lr"])) / usual[id(group["params"])] <= 2
         for one in optimizers_of(program)
         for group in one.param_groups
     )
-
-
-def _usual(kind: str, _program: Program, _group: object) -> float:
-    return USUAL[kind]
 
 
 CHANGE = change(
