@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from steadytrain.core.errors import UsageError
 from steadytrain.snapshots.capturing import Capture, has_state
 from steadytrain.snapshots.hashing import Hash, hash_all, unequal
 from steadytrain.snapshots.layout import bytes_of
-from steadytrain.snapshots.tensors import elements
+from steadytrain.snapshots.tensors import elements, has_data
 
 _FEW_BITS: Final = 4
 _STRIKES: Final = 2
@@ -92,18 +92,26 @@ class Seal:
         self.open()
         if step % self._every:
             return False
-        walk = Capture()
-        for name, part in self._parts.items():
-            if isinstance(part, nn.Module | torch.optim.Optimizer | Tensor) or not has_state(part):
-                walk.live(part, name)
         excluded = set(self.excluded)
-        rows = zip(walk.names, walk.tensors, strict=True)
-        kept = [(name, tensor) for name, tensor in rows if name not in excluded]
+        found = {id(tensor): (name, tensor) for name, tensor in reversed(list(self._at_rest()))}
+        kept = [pair for pair in reversed(found.values()) if pair[0] not in excluded]
         self._names = [name for name, _ in kept]
         self._tensors = [tensor for _, tensor in kept]
         self._versions = [_version(tensor) for tensor in self._tensors]
         self._hashes = hash_all(self._tensors)
         return True
+
+    def _at_rest(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor with its path; one that is met twice may come twice."""
+        for name, part in self._parts.items():
+            if isinstance(part, nn.Module):
+                yield from _of_module(name, part)
+            elif isinstance(part, torch.optim.Optimizer):
+                yield from _of_optimizer(name, part)
+            elif part is not None and not has_state(part):
+                walk = Capture()
+                walk.live(part, name)
+                yield from zip(walk.names, walk.tensors, strict=True)
 
     def open(self) -> None:
         """Nothing is sealed until the next `close`: somebody is about to change things."""
@@ -129,6 +137,33 @@ class Seal:
         origin = origin_of(found, right)
         self._strikes[name] += origin == "edit"
         return origin
+
+
+def _of_module(name: str, module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for prefix, part in module.named_modules():
+        dot = f"{name}.{prefix}." if prefix else f"{name}."
+        for table in (part._parameters, part._buffers):
+            for own, tensor in table.items():
+                if tensor is not None and has_data(tensor):
+                    yield dot + own, tensor
+
+
+def _of_optimizer(name: str, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
+    for place, group in enumerate(optimizer.param_groups):
+        for index, parameter in enumerate(group["params"]):
+            where = f"{name}.param_groups[{place}][{index}]"
+            if has_data(parameter):
+                yield where, parameter
+            for key, value in optimizer.state.get(parameter, {}).items():
+                yield from _of_state(f"{where}[{key!r}]", value)
+
+
+def _of_state(path: str, value: object) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield path, value
+    elif isinstance(value, list | tuple):  # the history of LBFGS
+        for place, item in enumerate(cast("Sequence[object]", value)):
+            yield from _of_state(f"{path}[{place}]", item)
 
 
 def origin_of(found: Tensor, right: Tensor) -> Origin:
