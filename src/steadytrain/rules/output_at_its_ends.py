@@ -63,7 +63,7 @@ class OutputAtItsEnds:
 
     max_fraction: float = 0.3
     """Share of a bounded output that may lie at its ends while the loss is high."""
-    min_fall: float = 0.7
+    min_fall: float = 0.5
     """Share of the first loss below which the output may be sure of itself."""
     min_steps: int = 60
     """Steps before the first look."""
@@ -71,7 +71,7 @@ class OutputAtItsEnds:
     def __post_init__(self) -> None:
         if not (0 < self.max_fraction < 1 and 0 < self.min_fall < 1):
             msg = f"max_fraction and min_fall must be between 0 and 1, got {self.max_fraction} and"
-            raise ValueError(f"{msg} {self.min_fall}. Try 0.3 and 0.7.")
+            raise ValueError(f"{msg} {self.min_fall}. Try 0.3 and 0.5.")
         if not self.min_steps >= 0:
             raise ValueError(f"min_steps must be 0 or more, got {self.min_steps}. Try 60.")
 
@@ -87,12 +87,12 @@ class OutputAtItsEnds:
             level, beginning = _level(history, step)
             if not level > self.min_fall * beginning:
                 continue
-            seen = self._end(history, step, int(ran[-1]), level)
+            seen = self._end(history, step, int(ran[-1]), level, beginning)
             if seen is not None:
                 yield self._finding(history, step, int(ran[-1]), seen, (level, beginning))
 
     def _end(
-        self, history: History, step: int, last: int, level: float
+        self, history: History, step: int, last: int, level: float, beginning: float
     ) -> tuple[str, float, tuple[str, ...]] | None:
         """What the last output does, as a share, and the causes; None where nothing is wrong."""
         looks = history.between("saturated_fraction", step - 30, step + 1)[:, last]
@@ -102,7 +102,7 @@ class OutputAtItsEnds:
         if len(looks):
             if not (looks > self.max_fraction).all():
                 return None
-            inside = 0.25 < level < 0.75 and means.min() > 0
+            inside = 0.25 < level < 0.75 and 0.5 < beginning < 0.9 and means.min() > 0
             return "lies at the ends of its range", float(looks[-1]), _CHANCES if inside else _ENDS
         if len(means) >= 2 and means.min() > 0 and np.ptp(means) <= 1e-4 * means.max():
             return _certain(history, step, last, float(means[-1]), level)

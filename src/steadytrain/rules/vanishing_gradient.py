@@ -60,6 +60,8 @@ from steadytrain.core.rule import rule, state
 from steadytrain.rules._depth import Profile, comparable, profile, tenth_rows
 from steadytrain.rules._extent import number
 
+_NORMED = ("post-norm-depth", "vanishing-gradient", "missing-residual")
+
 
 @rule(
     code="GRD002",
@@ -110,7 +112,7 @@ class VanishingGradient:
         if self._fading(usual[self._way(history, stat, step, usual)]):
             names = history.sites(stat)
             ends = names[int(chosen[0])], names[int(chosen[-1])]
-            yield self._finding(stat, step, now, ends, row[chosen])
+            yield self._finding(history, stat, step, now, ends, row[chosen])
 
     def _way(self, history: History, stat: str, step: int, row: Floats) -> Rows:
         """The sites along the way of the signal: gradients to the input, else to the output."""
@@ -130,7 +132,13 @@ class VanishingGradient:
         return seen if seen.is_geometric(self.min_order) else None
 
     def _finding(
-        self, stat: str, step: int, seen: Profile, ends: tuple[str, str], values: Floats
+        self,
+        history: History,
+        stat: str,
+        step: int,
+        seen: Profile,
+        ends: tuple[str, str],
+        values: Floats,
     ) -> Finding:
         what, unit = ("gradient", "matrices") if stat == "grad_rms" else ("activation", "modules")
         positive = values[values > 0]
@@ -147,6 +155,8 @@ class VanishingGradient:
             "hardly learn. Use another activation or initialisation, or add residual connections.",
             causes=("init-too-small", "vanishing-gradient", "missing-norm")
             if stat == "act_rms"
+            else _NORMED
+            if _has_norms(history, step)
             else (),
             evidence={
                 "statistic": stat,
@@ -158,3 +168,11 @@ class VanishingGradient:
                 "num_measured": len(values),
             },
         )
+
+
+def _has_norms(history: History, step: int) -> bool:
+    """Whether outputs are brought to unit size all along: then it is not the signal that fades."""
+    sizes = history.between("act_rms", step - 20, step + 1)
+    measured = np.isfinite(sizes).any(axis=0)
+    unit = measured & ~(np.abs(sizes - 1) > 0.1).any(axis=0)
+    return bool(unit.sum() >= 4 and unit.sum() > 0.15 * measured.sum())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from steadytrain.probes.layers import KINDS
 from steadytrain.watching.callbacks import Callback
 from steadytrain.watching.origin import LastCall, ModuleCount, look_again
 from steadytrain.watching.sites import named_modules, unwrap
+
+SIGHT_EVERY: Final = 2
+"""Sampled forwards of which one is looked at for attention: the sight slows every call in it."""
 
 Activations = tuple[tuple[str, ...], Tensor, list[str]]
 """Statistics, their values [modules, statistics], and the modules' names."""
@@ -53,6 +56,7 @@ class WatchedForward:
         self._order: list[str] = []
         self._attached: list[torch.utils.hooks.RemovableHandle] = []
         self._blind_calls = 0
+        self._num_looks = 0
         self._sight: attention.AttentionSight | None = None
         self._logits: list[Tensor] = []
         """Attention that no module has been found for yet."""
@@ -107,7 +111,10 @@ class WatchedForward:
 
     def _look(self, call: LastCall) -> None:
         """Attention is seen from here to the end of the model's forward."""
-        if self._attached and call.is_training and self._sight is None:
+        if not (self._attached and call.is_training and self._sight is None):
+            return
+        self._num_looks += 1
+        if self._num_looks % SIGHT_EVERY == 1:
             self._sight = attention.AttentionSight(self._logits.append)
             self._sight.__enter__()
 
