@@ -55,7 +55,7 @@ def check(code: Code) -> Iterator[Remark]:
             if event.kind == "zero" and event.loop is loop and isinstance(event.node, ast.Call):
                 if _between(code, event, events):
                     yield Remark(node=event.node, message=_BETWEEN)
-                elif _each_microbatch(event, loop, events):
+                elif _each_microbatch(code, event, loop, events):
                     yield Remark(node=event.node, message=_EACH)
 
 
@@ -102,10 +102,11 @@ def _other_step_before(zero: Event, before: list[Event]) -> bool:
     return any(e.kind == "step" and e.target != zero.target and e.meets(zero) for e in before)
 
 
-def _each_microbatch(zero: Event, loop: Loop, events: list[Event]) -> bool:
+def _each_microbatch(code: Code, zero: Event, loop: Loop, events: list[Event]) -> bool:
     if not is_window(loop, events) or zero.path - loop.path:
         return False
     condition = step_condition(loop, events)
-    steps = [e for e in events if e.kind == "step" and e.target in ("", zero.target)]
+    whole = _of_the_model(code, zero, events)
+    steps = [e for e in events if e.kind == "step" and (whole or e.target in ("", zero.target))]
     backward = next((e for e in events if e.kind == "backward"), None)
     return bool(steps and backward and zero.place < backward.place and condition)

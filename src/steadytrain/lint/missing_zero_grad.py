@@ -59,23 +59,33 @@ def check(code: Code) -> Iterator[Remark]:
                 event.kind == "step"
                 and not event.owner
                 and _innermost(event, loop, events)
-                and not _cleared(event, events)
+                and not _cleared(code, event, events)
             ):
                 yield Remark(node=event.node, message=_message(code))
 
 
-def _cleared(step: Event, events: list[Event]) -> bool:
+def _cleared(code: Code, step: Event, events: list[Event]) -> bool:
     """Whether something in the loop clears gradients, or may."""
     return any(
-        event.kind in _CLEARS and (not event.target or _same(event.target, step.target))
-        for event in events
+        event.kind in _CLEARS and not _of_another(code, event, step) for event in events
     ) or any(event.kind == "grad" for event in events)
 
 
-def _same(cleared: str, stepped: str) -> bool:
-    # A model's zero_grad clears for whoever steps it; two different optimizers share no gradients.
-    both = "optim" in cleared.lower() and "optim" in stepped.lower()
-    return not both or cleared == stepped
+def _of_another(code: Code, cleared: Event, stepped: Event) -> bool:
+    """Whether both are optimizers that are known to be two: they share no gradients as a rule."""
+    first, second = _made(code, cleared), _made(code, stepped)
+    return first is not None and second is not None and first is not second
+
+
+def _made(code: Code, event: Event) -> ast.expr | None:
+    """The call that built the optimizer of the event, where that is known."""
+    func = getattr(event.node, "func", None)
+    given = getattr(event.node, "args", None)
+    expr = given[0] if event.scaled and given else getattr(func, "value", None)
+    kind = code.kinds.of(expr, event.frame) if isinstance(expr, ast.expr) else None
+    if kind is None or kind.name != "optimizer" or kind.call is None:
+        return None
+    return kind.call.expr
 
 
 def _innermost(step: Event, loop: Loop, events: list[Event]) -> bool:

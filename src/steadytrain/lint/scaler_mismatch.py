@@ -59,7 +59,9 @@ def check(code: Code) -> Iterator[Remark]:
             if event.kind == "backward" and not event.owner:
                 open_ = [event] if not open_ else [*open_, event]
             elif event.kind in _ENDS:
-                open_ = []
+                # Unscaling what was never scaled does not put it right.
+                kept = event.kind == "unscale" and not any(one.scaled for one in open_)
+                open_ = open_ if kept else []
             elif event.kind == "step" and not event.owner and open_:
                 met = [one for one in open_ if one.meets(event) and one.loop is event.loop]
                 if (

@@ -225,9 +225,15 @@ class Calls:
             if kind.name == "module":
                 yield self._event("forward", call, frame, target=self.values.key(func, frame))
             return
-        own = isinstance(func, ast.Attribute) and _is_own(func.value)
-        if self._gets_optimizer(call, frame) or (own and frame.scope.cls is not None):
+        if self._gets_optimizer(call, frame) or self._is_inherited(func, frame):
             yield self._event("unknown", call, frame)
+
+    def _is_inherited(self, func: ast.expr, frame: Frame) -> bool:
+        """Whether a method of `self` is called that stands in no class of the file."""
+        cls = frame.scope.cls
+        if cls is None or not isinstance(func, ast.Attribute) or not _is_own(func.value):
+            return False
+        return not any(func.attr in one.attributes for one in self.values.lineage(cls))
 
     def _gets_optimizer(self, call: ast.Call, frame: Frame) -> bool:
         given = [*call.args, *(word.value for word in call.keywords)]

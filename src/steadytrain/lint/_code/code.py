@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from steadytrain.lint._code.events import Event, Loop, Trace
 from steadytrain.lint._code.forms import Forms
@@ -38,6 +38,7 @@ class Code:
         self.values = Values(self.index, self.places)
         self.kinds = Kinds(self.values)
         self.forms = Forms(self.kinds)
+        self._remembered: dict[str, list[Any]] = {}
 
     @cached_property
     def traces(self) -> list[Trace]:
@@ -104,6 +105,12 @@ class Code:
             ):
                 found.setdefault(call.func.attr, []).append(call)
         return found
+
+    def remember(self, what: str, make: Callable[[], Iterator[Any]]) -> list[Any]:
+        """What `make` gives, made once for this file under the name `what`."""
+        if what not in self._remembered:
+            self._remembered[what] = list(make())
+        return self._remembered[what]
 
     def frame(self, node: ast.AST) -> Frame:
         """The frame of the function that `node` stands in, as it is called first."""

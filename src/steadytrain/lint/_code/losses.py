@@ -29,8 +29,12 @@ class Backpropagated:
         return dotted(self.loss.expr)
 
 
-def backpropagated(code: Code) -> Iterator[Backpropagated]:
+def backpropagated(code: Code) -> list[Backpropagated]:
     """Every loss of the file that is backpropagated."""
+    return code.remember("backpropagated", lambda: _backpropagated(code))
+
+
+def _backpropagated(code: Code) -> Iterator[Backpropagated]:
     for word in ("backward", "manual_backward"):
         for call in code.methods.get(word, ()):
             found = _loss_of(call, code)

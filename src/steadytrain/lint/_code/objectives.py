@@ -22,8 +22,12 @@ _FUNCTIONS: Final = {
 }
 
 
-def loss_calls(code: Code) -> Iterator[tuple[str, ast.Call]]:
+def loss_calls(code: Code) -> list[tuple[str, ast.Call]]:
     """The name of the loss, as its class is called, and the call that computes it."""
+    return code.remember("loss calls", lambda: _loss_calls(code))
+
+
+def _loss_calls(code: Code) -> Iterator[tuple[str, ast.Call]]:
     for call in code.index.of(ast.Call):
         if not isinstance(call, ast.Call):
             continue

@@ -25,8 +25,12 @@ class Built:
     """Whether it was given `model.parameters()` and nothing else."""
 
 
-def optimizers(code: Code) -> Iterator[Built]:
+def optimizers(code: Code) -> list[Built]:
     """Every optimizer of an imported class that is built in the file."""
+    return code.remember("optimizers", lambda: _optimizers(code))
+
+
+def _optimizers(code: Code) -> Iterator[Built]:
     for call in code.index.of(ast.Call):
         assert isinstance(call, ast.Call)
         frame = code.frame(call)

@@ -65,6 +65,7 @@ class Values:
         self.index = index
         self.places = places
         self._frames: dict[Scope, Frame] = {}
+        self._resolved: dict[ast.AST, str | None] = {}
 
     def frame(self, scope: Scope) -> Frame:
         """The frame of `scope`: as it is called first, or with unknown arguments."""
@@ -121,6 +122,13 @@ class Values:
 
     def resolve(self, node: ast.AST | None) -> str | None:
         """The qualified name that an import gives to `node`, as in `torch.nn.functional.relu`."""
+        if not isinstance(node, ast.Attribute | ast.Name):
+            return None
+        if node not in self._resolved:
+            self._resolved[node] = self._resolve(node)
+        return self._resolved[node]
+
+    def _resolve(self, node: ast.AST) -> str | None:
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)

@@ -28,7 +28,8 @@ class Kind:
 
 
 _MAKERS: Final = (
-    (r"torch\.optim\.lr_scheduler\.[A-Z]\w*", "scheduler"),
+    (r"torch\.optim\.(lr_scheduler\.[A-Z]\w*|swa_utils\.SWALR)", "scheduler"),
+    (r"torch\.optim\.swa_utils\.AveragedModel", "wrapper"),
     (r"(transformers|diffusers)\.(optimization\.)?get_\w*sched\w*", "scheduler"),
     (r"torch\.optim\.(\w+\.)?[A-Z]\w*", "optimizer"),
     (r"(bitsandbytes|bnb|apex|transformers|timm|lion_pytorch|torch_optimizer|deepspeed)\..*"
