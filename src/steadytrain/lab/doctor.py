@@ -124,7 +124,7 @@ def _experiment(verdicts: Sequence[Verdict], settings: LabSettings) -> Experimen
         summary=f"{faulty} faulty and {len(verdicts) - faulty} healthy programs were diagnosed.",
         data=where if settings.data is None else f"images of MNIST and Fashion-MNIST, {TEXT}",
         settings={
-            "seeds": settings.seeds or 1,
+            "seeds": ", ".join(map(str, range(settings.seeds or 1))),
             "programs": len(verdicts),
             "torch": torch.__version__,
             "python": platform.python_version(),
