@@ -32,6 +32,8 @@ class Index:
         self.classes: dict[str, ClassInfo] = {}
         self.stars: list[str] = []
         self.returns: dict[Scope, list[ast.Return]] = {}
+        self.calling: set[ast.AST] = set()
+        """Nodes that are a call or have one in them."""
         self.words: set[str] = set()
         """Every name and attribute of the file."""
         root = Scope(node=tree, parent=None)
@@ -44,13 +46,18 @@ class Index:
         for kind in types:
             yield from self.nodes.get(kind, ())
 
-    def _visit(self, node: ast.AST, parent: ast.AST, scope: Scope) -> None:
+    def _visit(self, node: ast.AST, parent: ast.AST, scope: Scope) -> bool:
+        """Record `node` and what is in it; whether there is a call in it."""
         self.parent[node] = parent
         self.scope[node] = scope
         self.nodes.setdefault(type(node), []).append(node)
         inner = self._enter(node, scope)
+        calls = type(node) is ast.Call
         for child in ast.iter_child_nodes(node):
-            self._visit(child, node, inner)
+            calls = self._visit(child, node, inner) or calls
+        if calls:
+            self.calling.add(node)
+        return calls
 
     def _enter(self, node: ast.AST, scope: Scope) -> Scope:
         """Record what `node` binds; the scope of its children is returned."""

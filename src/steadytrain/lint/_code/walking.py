@@ -169,6 +169,8 @@ class Walker:
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
             self._assignment(node, setting)
             return
+        if node not in self.values.index.calling:
+            return
         if isinstance(node, ast.IfExp):
             self._expression(node.test, setting)
             for part, is_true in ((node.body, True), (node.orelse, False)):
