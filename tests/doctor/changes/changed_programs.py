@@ -57,7 +57,7 @@ def squared(model, batch):
 
 def scene_of(program, *, steps=20, **known):
     """What is known before anything ran; the loss's calls are recorded where it has any."""
-    batches = tuple(islice(program.batches, 8))
+    batches = known.pop("batches", None) or tuple(islice(program.batches, 8))
     calls = tuple(recorded_calls(program, batches))
     return Scene(history=History(), batches=batches, loss_calls=calls, steps=steps, **known)
 
