@@ -14,6 +14,7 @@ from small_programs import batches, closed_over, cross_entropy, program
 from torch import nn
 from torch.utils.data import TensorDataset
 
+import steadytrain as st
 from steadytrain.core.errors import ProgramError
 from steadytrain.core.program import Program
 from steadytrain.doctor.observing import digest_of, observe
@@ -207,3 +208,14 @@ def test_what_cannot_be_copied_is_built_anew_where_there_is_a_factory() -> None:
     assert twin.extra["lock"] is not original.extra["lock"]
     assert twin.batches is original.batches
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_twin_with_a_schedule_warns_of_nothing() -> None:
+    original = program()
+    optimizer = original.optimizer
+    original.scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.1)
+    twin = twin_of(original)
+    st.train(twin, steps=4, progress=False)  # a warning would be an error here
+    assert twin.optimizer.param_groups[0]["lr"] == pytest.approx(0.001)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    assert digest_of(original) == digest_of(program())

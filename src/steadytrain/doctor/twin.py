@@ -21,7 +21,7 @@ import torch
 from steadytrain.core.errors import ProgramError
 from steadytrain.core.program import Program
 from steadytrain.doctor.global_names import names_read
-from steadytrain.doctor.scene import models_of
+from steadytrain.doctor.scene import models_of, optimizers_of
 from steadytrain.snapshots.rng import RandomSources
 
 SHARED: Final = ("batches", "validation", "factory")
@@ -75,7 +75,24 @@ def _copy_of(program: Program) -> Program:
     for function in functions:
         for name, value in names_read(function).items():
             scopes[id(function.__globals__)][name] = _copied_or_shared(value, memo)
+    for original, own in zip(optimizers_of(program), optimizers_of(twin), strict=True):
+        _mark_scheduled(original, own)
     return twin
+
+
+def _mark_scheduled(original: torch.optim.Optimizer, own: torch.optim.Optimizer) -> None:
+    """A schedule knows its optimizer by a mark on `step`, and warns of one that lost it."""
+    if not hasattr(original.step, "_wrapped_by_lr_sched"):
+        return
+    step = own.step
+
+    @functools.wraps(step)
+    def marked(*args: Any, **kwargs: Any) -> Any:
+        vars(own)["_opt_called"] = True  # what a schedule asks before its first step
+        return step(*args, **kwargs)
+
+    vars(marked)["_wrapped_by_lr_sched"] = True
+    vars(own)["step"] = marked
 
 
 def _scopes(functions: Sequence[types.FunctionType]) -> dict[int, dict[str, Any]]:
