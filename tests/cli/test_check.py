@@ -117,3 +117,11 @@ def test_an_unknown_check_is_a_mistake_of_use(steadytrain, file):
     done = steadytrain("check", f"{file}:healthy", "--select", "softmax-twice")
     assert done.status == 2
     assert "unknown check" in done.err
+
+
+@pytest.mark.parametrize("name", ["probabilities-for-logits", "LOS202"])
+def test_explain_shows_the_page_of_a_check(steadytrain, name):
+    done = steadytrain("explain", name, "--json")
+    (entry,) = done.json["entries"]
+    assert (entry["kind"], entry["code"]) == ("preflight check", "LOS202")
+    assert "Fails when" in steadytrain("explain", name).out

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from steadytrain.cli._check_pages import check_document, check_names, check_page, find_check
 from steadytrain.cli._lint_pages import lint_document, lint_page
 from steadytrain.cli._pages import cause_page, rule_page, stat_page, technique_page
 from steadytrain.core.causes import CAUSES, CauseName
@@ -24,7 +25,7 @@ Entry = tuple[dict[str, Any], str]
 
 
 def look_up(name: str) -> list[Entry]:
-    """What is known of the rule, cause, statistic and technique called `name`, or with that code.
+    """What is known of the rule, check, cause, statistic and technique of that name or code.
 
     A rule and the cause it nominates may share a name: both are meant then.
 
@@ -37,9 +38,13 @@ def look_up(name: str) -> list[Entry]:
     technique = find_technique(name)
     if technique is not None:
         found.append(_technique_entry(technique))
+    preflight = find_check(name)
+    if preflight is not None:
+        found.append((check_document(preflight), check_page(preflight)))
     if not found:
         known = {word for words in vocabularies for word in words} | technique_files().keys()
-        raise UnknownNameError.build("rule, cause, statistic or technique", name, known)
+        known |= check_names()
+        raise UnknownNameError.build("rule, check, cause, statistic or technique", name, known)
     return found
 
 
