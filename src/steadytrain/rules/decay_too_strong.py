@@ -44,7 +44,7 @@ from steadytrain.core.columns import Floats
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.rule import rule, state
-from steadytrain.rules._depth import matrices, tenth_rows
+from steadytrain.rules._depth import matrices, tenth_rows, weight_sites
 from steadytrain.rules._extent import Mask, extent, named, number
 
 _EVERYWHERE: Final = ("weight-decay-too-high", "weight-decay-misapplied")
@@ -111,7 +111,9 @@ class DecayTooStrong:
         pull = _pull(history, step, coupled)[hit]
         first, now = history.head("loss", 8)[1], history.between("loss", step - 7, step + 1)[:, 0]
         fine = len(first) > 0 and bool(np.nanmean(now) < 0.5 * np.median(first))
-        harmless = (fine or not everywhere) and not (hit & ~inner).any()  # a norm may follow
+        harmless = (fine or not everywhere) and not (
+            hit & _gains(history, step)
+        ).any()  # a norm may follow
         return state(
             self,
             step=step,
@@ -156,3 +158,13 @@ def _is_done(history: History, step: int) -> bool:
     first = first[1][first[0] <= step]
     now = history.between("loss", step, step + 1)[0, 0]
     return bool(len(first) and now < 0.1 * np.median(first))
+
+
+def _gains(history: History, step: int) -> Mask:
+    """Biases, and scales of norms: weights with as many elements as the bias beside them."""
+    names = history.sites("grad_rms")
+    weights, beside = weight_sites(names)
+    norm, rms = (history.between(stat, step, step + 1)[0] for stat in ("grad_norm", "grad_rms"))
+    known = (norm > 0) & (rms > 0)
+    size = np.where(known, norm / np.where(known, rms, 1.0), np.nan) ** 2
+    return np.asarray(~weights | ((beside >= 0) & (size < 1.5 * size[beside])))

@@ -94,7 +94,8 @@ class GradientsNotThere:
         count = history.between("num_microbatches", step, step + 1)[0, 0]
         if kind == "gone":
             what = "gradients arrived for the step, and at the optimizer's step all were absent or zero"
-            causes = ("step-order", "detached-graph")
+            zeros = history.between("grad_norm_total", step, step + 1)[0, 0] == 0
+            causes = ("step-order", "fp16-underflow" if zeros else "detached-graph")
         else:
             what = f"each of the step's {number(count)} backward passes found the earlier ones' cleared"
             causes = ("step-order", "accum-not-divided")

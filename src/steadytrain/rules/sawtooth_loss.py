@@ -45,6 +45,9 @@ WINDOW: Final = 128
 MIN_FALLS: Final = 0.65
 """Share of the steps at which the loss must have fallen."""
 
+LEAST: Final = 0.05
+"""Share of the first loss that a jump has at least: near nothing, noise is a multiple of the loss."""
+
 MIN_LIKENESS: Final = 0.4
 """Correlation of a loss with the one before it, trend taken out."""
 
@@ -74,13 +77,15 @@ class SawtoothLoss:
         rows = rows[losses.begins(16)[rows] | (losses.steps[rows] % 16 == 15)]
         if not len(rows):
             return
+        first = history.head("loss", 1)[1]
+        least = LEAST * abs(float(first[0, 0])) if len(first) else 0.0
         windows = losses.before(rows, WINDOW, reach=WINDOW, lag=-1)
         for row, window in zip(rows, windows, strict=True):
             if not (window > 0).all():
                 continue
             rises = np.diff(window)
             falls, level = float((rises < 0).mean()), float(np.median(window))
-            jumps = int((rises > self.min_jump * level).sum())
+            jumps = int((rises > max(self.min_jump * level, least)).sum())
             if jumps >= self.min_jumps and falls >= MIN_FALLS and _likeness(window) > MIN_LIKENESS:
                 yield self._finding(int(losses.steps[row]), falls, jumps, level)
 
