@@ -135,6 +135,16 @@ def test_batches_ordered_by_class_are_seen():
     assert said.number < 2
 
 
+@pytest.mark.parametrize(("is_sorted", "verdict"), [(True, "failed"), (False, "passed")])
+def test_targets_ordered_by_size_are_seen(is_sorted, verdict):
+    torch.manual_seed(2)
+    targets = torch.randn(240, 1)
+    targets = targets.sort(dim=0).values if is_sorted else targets
+    program = regression()
+    program.batches = [(torch.randn(24, 4), part) for part in targets.split(24)]
+    assert answer(program, "ordered-labels").verdict == verdict
+
+
 def test_a_first_stretch_of_one_class_is_an_order_too():
     said = answer(labelled(torch.ones(8, 16, dtype=torch.long)), "ordered-labels")
     assert said.verdict == "failed"

@@ -11,6 +11,7 @@ SEEN_BY = {
     "backward-and-no-step": "optimizer-never-steps",
     "batch-first-forgotten": "recurrent-over-batch",
     "batch-norm-over-two": "batchnorm-samples",
+    "batches-by-class": "ordered-labels",
     "betas-swapped": "extreme-momentum",
     "body-frozen-by-mistake": "frozen-parameters",
     "cleared-before-the-step": "optimizer-never-steps",

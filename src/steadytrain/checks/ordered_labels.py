@@ -1,8 +1,8 @@
-"""Batches come ordered by class.
+"""Batches come ordered by class, or by the size of the target.
 
 ## What it does
 Compares the classes of each of up to 64 batches with those of all of them together, by the
-chi-square statistic.
+chi-square statistic. Of a target of one number per sample it takes the eighth in which it lies.
 
 ## Why it matters
 Each batch then teaches its own class and unlearns the others; batch norm's statistics are those of
@@ -31,13 +31,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from steadytrain.checks._data import data_of
+from steadytrain.checks._data import Data, data_of
 from steadytrain.checks._naming import number
 from steadytrain.checks._scene import Scene
 from steadytrain.core.answer import Answer
-from steadytrain.core.check import check, failed, finding, not_applicable, passed
+from steadytrain.core.check import Unseen, check, failed, finding, not_applicable, passed
 
 _FEWEST_BATCHES, _FEWEST_SAMPLES = 6, 64
+_PARTS, _MOST = 8, 100_000
 
 
 @check(code="DAT255", causes=("data-not-shuffled",), stage="data")
@@ -51,7 +52,7 @@ class OrderedLabels:
     """The statistic's own deviations above its expectation."""
 
     def judge(self, scene: Scene, /) -> Answer:
-        labels = scene.once(data_of).labels()
+        labels = _labels(scene.once(data_of))
         total = sum(len(one) for one in labels)
         if len(labels) < _FEWEST_BATCHES or total < _FEWEST_SAMPLES:
             return not_applicable(self, f"{total} labels in {len(labels)} batches are too few")
@@ -86,6 +87,25 @@ class OrderedLabels:
                 )
             ],
         )
+
+
+def _labels(data: Data) -> list[Tensor]:
+    """One class per sample, batch by batch; of a target of numbers the eighth it lies in.
+
+    Raises:
+        Unseen: there is no target of one value per sample.
+    """
+    try:
+        return data.labels()
+    except Unseen:
+        for place in data.targets:
+            parts = data.column(place)
+            if all(one.is_floating_point() and one.dim() and one[0].numel() == 1 for one in parts):
+                values = [one.detach().flatten().float() for one in parts]
+                levels = torch.linspace(0, 1, _PARTS + 1)[1:-1].to(values[0])
+                edges = torch.cat(values)[:_MOST].quantile(levels)
+                return [torch.bucketize(one, edges) for one in values]
+        raise
 
 
 def _counts(labels: list[Tensor]) -> Tensor:
