@@ -35,6 +35,7 @@ CAUSE = root_cause(
         "clip-far-below-gradient": 1.0,
         "update-ratio-too-small": 0.5,
         "gradients-of-one-size": 0.9,
+        "clip-threshold": 0.9,
     },
     proofs=("clip-loosened", "no-clip"),
     refutations=("mean-loss", "unscale-first", "lr-times-hundred"),

@@ -36,6 +36,7 @@ CAUSE = root_cause(
         "loss-spike": 0.25,
         "ordered-labels": 1.0,
         "unshuffled-training-loader": 1.0,
+        "sawtooth-loss": 0.8,
     },
     proofs=("shuffle",),
     refutations=("lr-tenth", "drop-suspects"),

@@ -38,6 +38,8 @@ CAUSE = root_cause(
         "loss-plateau": 0.15,
         "gradients-not-there": 0.6,
         "detached-loss": 1.0,
+        "detached-term": 0.8,
+        "generator-loss-detached": 1.0,
     },
     proofs=("reattach",),
     refutations=("unfreeze", "add-params"),

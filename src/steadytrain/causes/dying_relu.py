@@ -31,7 +31,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"dead-units": 0.8},
+    nominations={"dead-units": 0.8, "silent-units": 0.9},
     proofs=("leaky-relu", "lr-hundredth", "constant-schedule"),
     refutations=("normalise-inputs",),
     fix=(

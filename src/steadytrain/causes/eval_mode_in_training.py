@@ -29,7 +29,11 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"evaluation-mode": 1.0, "eval-never-undone": 1.0},
+    nominations={
+        "evaluation-mode": 1.0,
+        "eval-never-undone": 1.0,
+        "training-in-evaluation-mode": 1.0,
+    },
     proofs=("train-mode",),
     refutations=("fresh-batchnorm",),
     fix=(

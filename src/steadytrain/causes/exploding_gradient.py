@@ -30,7 +30,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"exploding-gradient": 0.7, "nonfinite-gradient": 0.2},
+    nominations={"exploding-gradient": 0.7, "signal-flow": 0.6, "nonfinite-gradient": 0.2},
     proofs=("initialise-smaller", "insert-norms", "clip-at-one"),
     refutations=("lr-hundredth",),
     fix=(

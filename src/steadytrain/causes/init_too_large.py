@@ -38,6 +38,7 @@ CAUSE = root_cause(
         "dead-units": 0.4,
         "residual-growth": 0.4,
         "initial-loss": 0.7,
+        "signal-flow": 0.6,
         "divergence": 0.15,
         "first-loss-out-of-scale": 0.8,
         "overwritten-init": 0.5,

@@ -32,7 +32,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"vanishing-gradient": 0.75, "update-ratio-too-large": 0.2, "loss-plateau": 0.2},
+    nominations={
+        "vanishing-gradient": 0.75,
+        "update-ratio-too-large": 0.2,
+        "signal-flow": 0.7,
+        "loss-plateau": 0.2,
+    },
     proofs=("initialise-larger",),
     refutations=("lr-times-three", "lr-times-hundred"),
     fix=(

@@ -39,6 +39,7 @@ CAUSE = root_cause(
         "epsilon-against-gradient": 0.3,
         "first-loss-out-of-scale": 0.4,
         "accumulation-not-divided": 0.2,
+        "summed-loss": 1.0,
     },
     proofs=("mean-loss",),
     refutations=("lr-third",),

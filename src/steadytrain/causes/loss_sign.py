@@ -30,7 +30,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"divergence": 0.4, "nonfinite-loss": 0.1, "loss-without-bound": 0.9},
+    nominations={
+        "divergence": 0.4,
+        "nonfinite-loss": 0.1,
+        "loss-without-bound": 0.9,
+        "loss-direction": 1.0,
+    },
     proofs=("flip-loss", "flip-term-1", "flip-term-2", "flip-term-3"),
     refutations=("lr-hundredth",),
     fix=(

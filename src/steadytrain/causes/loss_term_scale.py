@@ -31,7 +31,13 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"clip-always-active": 0.3, "loss-plateau": 0.2},
+    nominations={
+        "clip-always-active": 0.3,
+        "loss-plateau": 0.2,
+        "drowning-penalty": 1.0,
+        "fading-output": 0.4,
+        "detached-term": 0.4,
+    },
     proofs=("lighter-term", "lighter-term-2", "lighter-term-3", "limit-terms"),
     refutations=("lr-tenth",),
     fix=(

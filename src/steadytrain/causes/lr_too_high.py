@@ -41,6 +41,9 @@ CAUSE = root_cause(
         "rate-far-off": 0.95,
         "uneven-rates": 0.9,
         "first-loss-out-of-scale": 0.1,
+        "adam-learning-rate": 0.9,
+        "layers-at-odds": 0.5,
+        "sawtooth-loss": 0.4,
     },
     proofs=(
         "lr-tenth",

@@ -32,7 +32,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"vanishing-gradient": 0.2, "loss-plateau": 0.2},
+    nominations={"vanishing-gradient": 0.2, "loss-plateau": 0.2, "fading-output": 0.8},
     proofs=("lighter-term-2", "lighter-term-1", "lighter-term-3"),
     refutations=("lr-times-ten",),
     fix=(

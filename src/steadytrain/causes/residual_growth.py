@@ -30,7 +30,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"residual-growth": 0.9, "exploding-gradient": 0.3},
+    nominations={"residual-growth": 0.9, "exploding-gradient": 0.3, "signal-flow": 0.6},
     proofs=("initialise-smaller", "insert-norms"),
     refutations=("lr-hundredth",),
     fix=(

@@ -30,7 +30,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"untrained-parameter": 0.2},
+    nominations={"untrained-parameter": 0.2, "starved-experts": 0.95},
     proofs=("balance-experts",),
     refutations=("lr-times-ten",),
     fix=(

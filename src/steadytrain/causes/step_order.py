@@ -40,6 +40,7 @@ CAUSE = root_cause(
         "untrained-parameter": 0.3,
         "gradients-not-there": 0.9,
         "double-step": 0.8,
+        "step-before-backward": 1.0,
     },
     proofs=("raw-gradients", "canonical-step"),
     refutations=("clear-gradients", "missing-step"),

@@ -30,7 +30,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"loss-plateau": 0.15},
+    nominations={"loss-plateau": 0.15, "tiny-batch": 0.4},
     proofs=("wider",),
     refutations=("lr-times-ten", "initialise"),
     fix="Make {site} wider, then deeper, until a handful of samples can be learned by heart.",

@@ -32,7 +32,7 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"vanishing-gradient": 0.8, "loss-plateau": 0.4},
+    nominations={"vanishing-gradient": 0.8, "loss-plateau": 0.4, "signal-flow": 0.9},
     proofs=("insert-norms", "gelu", "insert-shortcuts"),
     refutations=("lr-times-hundred", "initialise"),
     fix=(

@@ -34,6 +34,7 @@ CAUSE = root_cause(
         "loss-plateau": 0.2,
         "dead-units": 0.1,
         "decay-too-strong": 0.95,
+        "drowning-penalty": 0.5,
     },
     proofs=("little-weight-decay", "no-weight-decay"),
     refutations=("lr-times-ten",),
