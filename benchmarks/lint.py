@@ -28,7 +28,7 @@ RESULTS = Path(__file__).parent / "results" / "lint.md"
 MAX_FILES = 400
 
 FIRST_SIGHT = """Most of the corpus was written before the checks had seen it. At first sight 175 of 189
-mistakes were named (93%), 175 of the 180 things that were said were right (97%), and 4 of 137 files of
+mistakes were named (93%), 175 of the 181 things that were said were right (97%), and 5 of 143 files of
 idioms and none of 29 scripts were warned of wrongly. The table counts after what was missed was put
 right, so it is code that the checks were made for.
 """

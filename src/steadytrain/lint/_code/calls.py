@@ -138,6 +138,8 @@ class Calls:
             )
         elif method.endswith("_") and _is_grad(owner):
             yield self._event("grad", call, frame)
+        elif self._does_more(method, call, frame):
+            yield self._event("unknown", call, frame)
         elif method == "backward":
             yield self._backward(call, owner, frame)
         elif method == "manual_backward":
@@ -149,10 +151,13 @@ class Calls:
             yield from self._of_step(call, func, frame)
         elif method in ("train", "eval") and name is None:
             yield from self._of_mode(call, func, frame)
-        elif method == "optimizer_step":
-            yield self._event("step", call, frame)
         elif name is None or not name.startswith(_HARMLESS):
             yield from self._of_unknown(call, frame)
+
+    def _does_more(self, method: str, call: ast.Call, frame: Frame) -> bool:
+        """Whether a framework's own method does several things that cannot be seen."""
+        given = method == "backward" and self._gets_optimizer(call, frame)
+        return given or method == "optimizer_step"
 
     def _backward(self, call: ast.Call, owner: ast.expr, frame: Frame) -> Event:
         if (
@@ -181,7 +186,8 @@ class Calls:
             if kind is not None and kind.name == "scaler":
                 yield self._event("update", call, frame, target=self.values.key(func.value, frame))
             return
-        if first is not None and first.name == "optimizer":
+        scales = (kind is not None and kind.name == "scaler") or "scale" in self.values.index.words
+        if first is not None and first.name == "optimizer" and scales:
             scaler = self.values.key(func.value, frame) or "scaler"
             yield self._event(
                 "step", call, frame, target=self.values.key(call.args[0], frame), scaled=scaler
