@@ -110,10 +110,12 @@ class DecayTooStrong:
         share = float(_rate(history, step) * np.nanmax(np.where(hit, decoupled + coupled, 0.0)))
         pull = _pull(history, step, coupled)[hit]
         first, now = history.head("loss", 8)[1], history.between("loss", step - 7, step + 1)[:, 0]
-        fine = len(first) > 0 and bool(np.nanmean(now) < 0.5 * np.median(first))
-        harmless = (fine or not everywhere) and not (
-            hit & _gains(history, step)
-        ).any()  # a norm may follow
+        gains = _gains(history, step)
+        spared = bool((gains & weight_sites(names)[0] & ~hit).any())  # norms undo the shrinking
+        now = now[np.isfinite(now)]
+        fallen = (0.85 if spared else 0.5) * (np.median(first) if len(first) else np.nan)
+        fine = len(now) > 0 and bool(now.mean() < fallen)
+        harmless = (fine or not everywhere) and not (hit & gains).any()  # a norm may follow
         return state(
             self,
             step=step,
