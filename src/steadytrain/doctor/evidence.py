@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from steadytrain.core.finding import Finding
 from steadytrain.doctor.change import PLACEBO, RERUN
@@ -65,9 +65,19 @@ class Evidence:
         return seen is None or repr(seen.losses) == repr(self.base.losses[: len(seen.losses)])
 
     def _merits(self, least: int) -> dict[str, float]:
-        found = {
-            name: one.judgement
+        """Over the length that all of them were run: a longer run has fallen further."""
+        healthy = {
+            name: one
             for name, one in self.made.items()
-            if one.judgement is not None and one.steps >= least and name not in (PLACEBO, RERUN)
+            if one.judgement is not None
+            and one.judgement.healthy
+            and one.steps >= least
+            and name not in (PLACEBO, RERUN)
         }
+        common = min((one.steps for one in healthy.values()), default=0)
+        found: dict[str, Judgement] = {}
+        for name, one in healthy.items():
+            seen = one.record.observation
+            if one.judgement is not None and seen is not None:
+                found[name] = replace(one.judgement, reading=read(seen, common))
         return merits(found, read(self.base).metric)

@@ -102,7 +102,9 @@ class Experiment:
         base = observe(copy, steps, self._seed, self._yardstick, self._budget.spend)
         reading = read(base)
         silent = is_silent(base, reading)
-        said = (*no_progress(base, reading), *summed_loss(base, reading))
+        asked = {one.rule for one in self._known}
+        own = (*no_progress(base, reading), *summed_loss(base, reading))
+        said = [one for one in own if one.rule not in asked]
         findings = (*self._known, *base.findings, *said)
         scene = Scene(
             history=base.history,
@@ -180,10 +182,10 @@ class Experiment:
             key=lambda name: -(evidence.promising[name] + weights.get(name, 0.0)),
         )
         self._make(evidence, [(PLACEBO,)], whole)
-        for name in ordered[:LONG]:
+        for place, name in enumerate(ordered[:LONG]):
             self._make(evidence, [tuple(name.split(" + "))], whole)
-            if self._is_certain(evidence, (name,)):
-                return
+            if place and self._is_certain(evidence, ordered[: place + 1]):
+                return  # never before the runner-up had its chance
 
     # one stage's work
 

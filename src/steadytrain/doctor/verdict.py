@@ -49,6 +49,12 @@ UNPROVEN: Final = 0.7
 AT_ITS_PLACE: Final = 2.0
 """Logits for a repaired operation where a quiet run met its first non-finite value."""
 
+EXACT: Final = 2.0
+"""Logits for a helpful change of a cause that was seen exactly, not only by its effects."""
+
+ALONE: Final = 0.98
+"""Weight of a nomination from which a finding means one cause."""
+
 NEAR_BEST: Final = 0.25
 """Share of the best merit that a proof must reach."""
 
@@ -134,10 +140,19 @@ def _opinion(evidence: Evidence, suspect: Suspect) -> Opinion:
     known = CAUSES.get(suspect.name)
     if best is not None and known and known.family == "NUM" and starts_nonfinite(evidence.findings):
         logit += AT_ITS_PLACE
+    if best is not None and _is_seen_exactly(suspect):
+        logit += EXACT
     proof = _proof(evidence, merit)
     if suspect.name == TRANSIENT and not evidence.recurs:
         proof, logit = RERUN, logit + RESTORED + MERIT
     return Opinion(suspect=suspect, logit=logit, proof=proof, best=best)
+
+
+def _is_seen_exactly(suspect: Suspect) -> bool:
+    """Whether a finding that can hardly mean anything else speaks for it, loudly."""
+    weights = suspect.cause.nominations if suspect.cause else {}
+    loud = (one for one in suspect.findings if one.severity >= Severity.WARNING)
+    return any(weights.get(one.rule, 0.0) >= ALONE for one in loud)
 
 
 def _proof(evidence: Evidence, merit: dict[str, float]) -> str | None:
