@@ -34,7 +34,7 @@ class HostMemory:
         targets = [self._place(source) for source in sources]
         plain = [index for index, target in enumerate(targets) if target is not None]
         copy_all([t for t in targets if t is not None], [sources[index] for index in plain])
-        self._limit(sum(source.nbytes for source in sources))
+        self._limit(sum(t.nbytes for t in targets if t is not None))
         return [
             sources[index].detach().to("cpu", copy=True) if target is None else target
             for index, target in enumerate(targets)
