@@ -79,7 +79,9 @@ class GradientsRoundToZero:
             is_early = look.step - history.first_step <= EARLY
             if not (count >= 4 and look.hit.sum() > 0.7 * count and is_early):
                 continue
-            if _is_alive(history, look.step) and not _is_scaled(history, look.step):
+            gone = history.between("grad_norm_total", look.step, look.step + 1)[0, 0] == 0
+            scaled = gone or _is_scaled(history, look.step)  # gone altogether is another fault
+            if _is_alive(history, look.step) and not scaled:
                 yield self._finding(history, look)
 
     def _finding(self, history: History, look: Look) -> Finding:
