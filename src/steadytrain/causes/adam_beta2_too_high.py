@@ -10,7 +10,7 @@ follow the gradient.
 
 ## What proves it
 Training comes back with one of these alone, and not with another seed: beta2 of 0.95; beta2 of
-0.999.
+0.9; beta2 of 0.999.
 
 ## What refutes it
 If a shorter memory changes nothing, the moments were up to date. Against it speaks a run that
@@ -37,7 +37,7 @@ CAUSE = root_cause(
         "update-ratio-too-small": 0.35,
         "loss-spike": 0.1,
     },
-    proofs=("beta2-095", "beta2-0999"),
+    proofs=("beta2-095", "beta2-09", "beta2-0999"),
     refutations=("lr-times-ten",),
     fix=(
         "Use beta2 = 0.95 to 0.99, and reset the optimizer's state when the loss changes its "

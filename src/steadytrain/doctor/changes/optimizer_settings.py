@@ -70,6 +70,7 @@ _KINDS = (
     ("adam-eps-tiny", "eps of 1e-16", partial(_eps, eps=1e-16)),
     ("beta2-0999", "beta2 of 0.999", partial(_beta2, beta2=0.999)),
     ("beta2-095", "beta2 of 0.95", partial(_beta2, beta2=0.95)),
+    ("beta2-09", "beta2 of 0.9", partial(_beta2, beta2=0.9)),
     ("momentum-09", "momentum of 0.9", _momentum),
     ("no-momentum", "no momentum", _no_momentum),
     ("no-weight-decay", "no weight decay", _no_decay),
