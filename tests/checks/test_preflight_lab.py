@@ -26,7 +26,14 @@ FOUND_AT_ONCE = {
 }
 """Faults that can be seen in one step, and the check that names them."""
 
-LOOK_ALIKES = ("mixup", "zero-projections", "negative-losses", "early-clipping", "siamese-pairs")
+LOOK_ALIKES = (
+    "mixup",
+    "zero-projections",
+    "negative-losses",
+    "early-clipping",
+    "siamese-pairs",
+    "lbfgs",
+)
 """Healthy programs that a careless check would fail."""
 
 
