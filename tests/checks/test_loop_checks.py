@@ -191,7 +191,7 @@ def evaluated(*, before, after):
     def metric(model, batch):
         model.train(before)
         with torch.no_grad():
-            value = -float(cross_entropy(model, batch))
+            value = -float(cross_entropy(model, batch).detach())
         model.train(after)
         return value
 
