@@ -5,6 +5,8 @@ Gradients arrived for the step, but at the optimizer's step every one was absent
 steps in a row. Or: of several backward passes for one step, each found the gradients of the ones
 before it cleared.
 
+A gradient that was there in the first steps and has become exactly zero everywhere is said apart.
+
 ## Why it matters
 The optimizer moves by nothing, or by the last microbatch only; no error is raised.
 
@@ -14,6 +16,9 @@ The optimizer moves by nothing, or by the last microbatch only; no error is rais
 
     cleared_fraction 1.0x5
     num_microbatches 4x5
+
+    num_microbatches 1x9
+    grad_norm_total 1.0x6 0x3
 
 ## Stays silent on
     num_microbatches 1x5
@@ -37,6 +42,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -44,6 +50,18 @@ from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.rule import rule, state
 from steadytrain.rules._extent import number
+
+FIRST_STEPS: Final = 2
+"""What the order of the loop's calls does, it does from here on."""
+
+ZERO: Final = (
+    "dying-relu",
+    "output-activation-mismatch",
+    "saturated-activation",
+    "lr-too-high",
+    "fp16-underflow",
+)
+"""What leaves a gradient of exactly zero where there was one."""
 
 
 @rule(code="LOP004", causes=("step-order", "detached-graph"))
@@ -88,18 +106,21 @@ class GradientsNotThere:
         for kind, held in (("gone", gone), ("cleared", alone)):
             runs = np.convolve(held, np.ones(self.min_steps), mode="valid") == self.min_steps
             for row in np.flatnonzero(runs):
-                yield self._finding(history, history.fresh + int(row), kind)
+                yield from self._finding(history, history.fresh + int(row), kind)
 
-    def _finding(self, history: History, step: int, kind: str) -> Finding:
+    def _finding(self, history: History, step: int, kind: str) -> Iterator[Finding]:
         count = history.between("num_microbatches", step, step + 1)[0, 0]
         if kind == "gone":
             what = "gradients arrived for the step, and at the optimizer's step all were absent or zero"
             zeros = history.between("grad_norm_total", step, step + 1)[0, 0] == 0
             causes = ("step-order", "fp16-underflow" if zeros else "detached-graph")
+            if zeros and (history.head("grad_norm_total", FIRST_STEPS)[1] > 0).any():
+                yield self._vanished(step, count)
+                return
         else:
             what = f"each of the step's {number(count)} backward passes found the earlier ones' cleared"
             causes = ("step-order", "accum-not-divided")
-        return state(
+        yield state(
             self,
             step=step,
             severity=Severity.CRITICAL if kind == "gone" else Severity.WARNING,
@@ -107,4 +128,17 @@ class GradientsNotThere:
             "never between a backward pass and the step it belongs to.",
             causes=causes,
             evidence={"kind": kind, "num_microbatches": count},
+        )
+
+    def _vanished(self, step: int, count: float) -> Finding:
+        """A loop that had gradients in its first steps clears them no earlier later on."""
+        return state(
+            self,
+            step=step,
+            severity=Severity.CRITICAL,
+            message=f"On {self.min_steps} steps in a row every gradient was exactly zero, and at the start none was: "
+            "nothing that the loss reads depends on a weight any more. Look at the output's activation "
+            "and at the units before it, and lower the learning rate.",
+            causes=ZERO,
+            evidence={"kind": "vanished", "num_microbatches": count},
         )
