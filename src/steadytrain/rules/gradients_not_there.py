@@ -5,7 +5,8 @@ Gradients arrived for the step, but at the optimizer's step every one was absent
 steps in a row. Or: of several backward passes for one step, each found the gradients of the ones
 before it cleared.
 
-A gradient that was there in the first steps and has become exactly zero everywhere is said apart.
+A gradient that was there in the first steps and has become exactly zero everywhere is said apart,
+unless the loss is zero too: nothing is left to learn.
 
 ## Why it matters
 The optimizer moves by nothing, or by the last microbatch only; no error is raised.
@@ -23,6 +24,10 @@ The optimizer moves by nothing, or by the last microbatch only; no error is rais
 ## Stays silent on
     num_microbatches 1x5
     grad_norm_total 0x2 1.0x3
+
+    num_microbatches 1x9
+    grad_norm_total 1.0x6 0x3
+    loss 1.0x6 0x3
 
     cleared_fraction 0.0x5
     num_microbatches 4x5
@@ -53,6 +58,9 @@ from steadytrain.rules._extent import number
 
 FIRST_STEPS: Final = 2
 """What the order of the loop's calls does, it does from here on."""
+
+NOTHING: Final = 1e-6
+"""Share of the first loss that is left where a task is solved to the last bit."""
 
 ZERO: Final = (
     "dying-relu",
@@ -115,7 +123,8 @@ class GradientsNotThere:
             zeros = history.between("grad_norm_total", step, step + 1)[0, 0] == 0
             causes = ("step-order", "fp16-underflow" if zeros else "detached-graph")
             if zeros and (history.head("grad_norm_total", FIRST_STEPS)[1] > 0).any():
-                yield self._vanished(step, count)
+                if not self._is_solved(history, step):
+                    yield self._vanished(step, count)
                 return
         else:
             what = f"each of the step's {number(count)} backward passes found the earlier ones' cleared"
@@ -129,6 +138,13 @@ class GradientsNotThere:
             causes=causes,
             evidence={"kind": kind, "num_microbatches": count},
         )
+
+    def _is_solved(self, history: History, step: int) -> bool:
+        """Whether the loss is nothing beside the first one: then no gradient is as it should be."""
+        first = history.head("loss", 1)[1]
+        now = history.between("loss", step - self.min_steps + 1, step + 1)
+        least = NOTHING * np.abs(first).max(initial=0.0)
+        return bool((np.abs(now) <= least).any())
 
     def _vanished(self, step: int, count: float) -> Finding:
         """A loop that had gradients in its first steps clears them no earlier later on."""
