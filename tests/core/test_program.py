@@ -90,3 +90,24 @@ def test_a_factory_builds_the_program_and_stays_with_it():
 def test_a_factory_that_builds_something_else_is_refused():
     with pytest.raises(ProgramError, match="returned int"):
         Program.from_factory(lambda seed: 3)
+
+
+class Forgetful(Optimizer):
+    """Leaves out of its state what it could not step without, as torch's LBFGS does."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self.listed = self.param_groups[0]["params"]
+
+    def __getstate__(self):
+        return {"param_groups": self.param_groups}
+
+
+def test_an_optimizer_that_copies_itself_in_part_is_whole_in_a_copy():
+    model = Model()
+    program = make(model=model, optimizer=Forgetful(model), extra={"other": Forgetful(model)})
+    twin = program.copy()
+    for own in (twin.optimizer, twin.extra["other"]):
+        assert own.listed is own.param_groups[0]["params"]
+        assert own.listed[0] is twin.model.held[0]
+        assert own.listed is not program.optimizer.listed

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from steadytrain.core.errors import ProgramError
-from steadytrain.core.program import Program
+from steadytrain.core.program import Program, complete_optimizers
 
 
 def copied(program: Program) -> Program:
@@ -39,20 +39,8 @@ def _copied_whole(program: Program) -> Program:
     twin = object.__new__(Program)
     for option in fields(Program):
         setattr(twin, option.name, copy.deepcopy(getattr(program, option.name), memo))
-    _complete(program.optimizer, twin.optimizer, memo)
-    for name, part in program.extra.items():
-        _complete(part, twin.extra[name], memo)
+    complete_optimizers(program, twin, memo)
     return twin
-
-
-def _complete(own: Any, other: Any, memo: dict[int, Any]) -> None:
-    """Gives a copied optimizer what torch leaves out: LBFGS keeps a list of its parameters."""
-    if not isinstance(own, torch.optim.Optimizer):
-        return
-    for name, value in vars(own).items():
-        # a function would still belong to the optimizer that was copied
-        if not hasattr(other, name) and not callable(value):
-            setattr(other, name, copy.deepcopy(value, memo))
 
 
 def _rebuilt(program: Program) -> Program:

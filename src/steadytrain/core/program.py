@@ -92,7 +92,21 @@ class Program:
         twin = object.__new__(Program)
         for option in fields(self):
             setattr(twin, option.name, copy.deepcopy(getattr(self, option.name), memo))
+        complete_optimizers(self, twin, memo)
         return twin
+
+
+def complete_optimizers(program: Program, twin: Program, memo: dict[int, Any]) -> None:
+    """The optimizers of a copy have what torch leaves out of one: LBFGS lists its parameters."""
+    pairs: list[tuple[Any, Any]] = [(program.optimizer, twin.optimizer)]
+    pairs += [(part, twin.extra[name]) for name, part in program.extra.items()]
+    for own, other in pairs:
+        if other is own or not (hasattr(own, "param_groups") and hasattr(own, "__dict__")):
+            continue
+        for name, value in cast("dict[str, Any]", vars(own)).items():
+            # a function would still belong to the optimizer that was copied
+            if not hasattr(other, name) and not callable(value):
+                setattr(other, name, copy.deepcopy(value, memo))
 
 
 class RecordedBatches:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import torch
 
 from steadytrain.core.errors import ProgramError
-from steadytrain.core.program import Program
+from steadytrain.core.program import Program, complete_optimizers
 from steadytrain.doctor.global_names import names_read
 from steadytrain.doctor.scene import models_of, optimizers_of
 from steadytrain.snapshots.rng import RandomSources
@@ -70,6 +70,7 @@ def _copy_of(program: Program) -> Program:
     twin = object.__new__(Program)
     for option in fields(program):
         setattr(twin, option.name, _copied(program, option.name, memo))
+    complete_optimizers(program, twin, memo)
     for function, anew in zip(functions, made, strict=True):
         _fill(function, anew, memo)
     for function in functions:
