@@ -14,7 +14,6 @@ scene and answers `passed`, `failed` or `not_applicable`, always with what it sa
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Protocol, TypeVar, cast, get_args
@@ -22,7 +21,7 @@ from typing import Any, Final, Protocol, TypeVar, cast, get_args
 from steadytrain.core.answer import STAGES, Answer, Stage, Verdict
 from steadytrain.core.errors import UsageError
 from steadytrain.core.finding import Evidence, Finding, Severity
-from steadytrain.core.rule import Status, read_sections
+from steadytrain.core.rule import Status, documented
 
 SECTIONS: Final = (
     "What it does",
@@ -93,12 +92,7 @@ def check(
     """
 
     def mark(cls: CheckType) -> CheckType:
-        name = cls.__module__.rpartition(".")[2].replace("_", "-")
-        summary, sections = read_sections(inspect.getdoc(inspect.getmodule(cls)) or "")
-        missing = [title for title in SECTIONS if not sections.get(title, "").strip()]
-        if missing:
-            msg = f"check {name!r}: its docstring has no section {', '.join(missing)}."
-            raise UsageError(f"{msg} Expected: {', '.join(SECTIONS)}, each after '## '.")
+        name, summary, sections = documented("check", cls, SECTIONS)
         if stage not in get_args(Stage):
             msg = f"check {name!r}: found the stage {stage!r}, expected one of"
             raise UsageError(f"{msg} {', '.join(STAGES)}.")

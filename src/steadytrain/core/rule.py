@@ -103,12 +103,7 @@ def rule(
     """
 
     def mark(cls: RuleType) -> RuleType:
-        name = cls.__module__.rpartition(".")[2].replace("_", "-")
-        summary, sections = read_sections(inspect.getdoc(inspect.getmodule(cls)) or "")
-        missing = [title for title in SECTIONS if title not in sections]
-        if missing:
-            msg = f"rule {name!r}: its docstring has no section {', '.join(missing)}."
-            raise UsageError(f"{msg} Expected: {', '.join(SECTIONS)}, each after '## '.")
+        name, summary, sections = documented("rule", cls, SECTIONS)
         info = RuleInfo(
             name=name,
             code=code,
@@ -123,6 +118,23 @@ def rule(
         return cls
 
     return mark
+
+
+def documented(
+    kind: str, marked: Callable[..., object], wanted: tuple[str, ...]
+) -> tuple[str, str, dict[str, str]]:
+    """The name, summary and sections that the module of a marked class or function gives it.
+
+    Raises:
+        UsageError: a section is missing or empty.
+    """
+    name = marked.__module__.rpartition(".")[2].replace("_", "-")
+    summary, sections = read_sections(inspect.getdoc(inspect.getmodule(marked)) or "")
+    missing = [title for title in wanted if not sections.get(title, "").strip()]
+    if missing:
+        msg = f"{kind} {name!r}: its docstring has no section {', '.join(missing)}."
+        raise UsageError(f"{msg} Expected: {', '.join(wanted)}, each after '## '.")
+    return name, summary, sections
 
 
 def read_sections(doc: str) -> tuple[str, dict[str, str]]:

@@ -8,15 +8,13 @@ code only as text that was parsed: nothing is imported or run.
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from steadytrain.core.errors import UsageError
 from steadytrain.core.finding import Severity
-from steadytrain.core.rule import read_sections
+from steadytrain.core.rule import documented
 
 if TYPE_CHECKING:
     from steadytrain.lint._code.code import Code
@@ -97,12 +95,7 @@ def lint_check(
     """
 
     def mark(check: CheckType) -> CheckType:
-        name = check.__module__.rpartition(".")[2].replace("_", "-")
-        summary, sections = read_sections(inspect.getdoc(inspect.getmodule(check)) or "")
-        missing = [title for title in SECTIONS if title not in sections]
-        if missing:
-            msg = f"lint check {name!r}: its docstring has no section {', '.join(missing)}."
-            raise UsageError(f"{msg} Expected: {', '.join(SECTIONS)}, each after '## '.")
+        name, summary, sections = documented("lint check", check, SECTIONS)
         info = LintInfo(
             name=name,
             code=code,
