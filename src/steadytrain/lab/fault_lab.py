@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -49,6 +50,8 @@ TITLE: Final = "Planted faults and healthy controls"
 TEXT: Final = "Tiny Shakespeare and drawn tables"
 SEEDS: Final = 5
 QUICK: Final = 2
+KEPT: Final = "kept"
+"""Folder of the finished runs within that of the experiment."""
 
 
 @experiment(title=TITLE)
@@ -60,6 +63,10 @@ def run(
 ) -> LabResult:
     """Every fault, twin and control was run and judged; no run directory is written.
 
+    Finished runs are kept in `kept` within `settings.out`: a sweep that was interrupted goes on
+    from them, and one after a change of the rules only judges again. A run is made anew where the
+    code that decides what it measures is another one.
+
     Args:
         settings: `data` is a folder with `mnist`, `fashion_mnist` and `tinyshakespeare`; `quick`
             takes a few faults and controls on one architecture each, under one seed.
@@ -67,32 +74,40 @@ def run(
         executor: for the runs; `settings.jobs` processes of this machine if None.
     """
     from steadytrain.lab.sweep import executor_for, run_all
-    from steadytrain.lab.zoo.scoring import run_job
+    from steadytrain.lab.zoo.running import run_job
 
     num_seeds = (1 if settings.quick else SEEDS) if settings.seeds is None else settings.seeds
     pool = executor_for(settings.jobs) if executor is None else nullcontext(executor)
     with pool as workers:
         jobs = all_jobs(num_seeds, settings.data, is_quick=settings.quick)
-        outcomes = run_all(jobs, run_job, workers, report_progress, _name)
+        work = partial(run_job, keep=settings.out / KEPT)
+        outcomes = run_all(jobs, work, workers, report_progress, _name)
     return LabResult(experiment=_experiment(outcomes, settings, num_seeds))
 
 
 def all_jobs(num_seeds: int, data: Path | None, *, is_quick: bool) -> list[Job]:
-    """One job per fault, twin or control, architecture and seed; a few of them when quick."""
-    from steadytrain.lab.zoo.planting import known_controls, known_faults
+    """One job per fault, twin or control, architecture and seed; a few of them when quick.
+
+    Faults that change the same healthy program share its run.
+    """
+    from steadytrain.lab.zoo.planting import known_controls, known_faults, twin_of
     from steadytrain.lab.zoo.scoring import Job, Kind
 
-    kinds: list[tuple[Kind, str, tuple[str, ...]]] = []
     visible = {name: one for name, one in known_faults().items() if "training" in one.seen}
-    for name, one in _few(visible) if is_quick else visible.items():
-        kinds.append(("fault", name, one.on))
-        kinds.append(("twin", name, one.on))
-    for name, one in _few(known_controls()) if is_quick else known_controls().items():
-        kinds.append(("control", name, one.on))
+    faults = _few(visible) if is_quick else list(visible.items())
+    controls = _few(known_controls()) if is_quick else list(known_controls().items())
+    planted = [(name, on) for name, one in faults for on in (("mlp",) if is_quick else one.on)]
+    kinds: dict[Kind, Iterable[tuple[str, str]]] = {
+        "fault": planted,
+        "twin": dict.fromkeys(twin_of(name, on) for name, on in planted),
+        "control": [
+            (name, on) for name, one in controls for on in (("mlp",) if is_quick else one.on)
+        ],
+    }
     return [
         Job(kind=kind, name=name, architecture=architecture, seed=seed, data=data)
-        for kind, name, on in kinds
-        for architecture in (("mlp",) if is_quick else on)
+        for kind, programs in kinds.items()
+        for name, architecture in programs
         for seed in range(num_seeds)
     ]
 

@@ -46,14 +46,15 @@ def claims(outcomes: Sequence[Outcome]) -> tuple[Claim, ...]:
 
 def placed(faulty: Sequence[Outcome]) -> Share:
     """How often the first alarm with a site is right, where the fault has a place."""
-    planted = known_faults()
-    places = [(one, planted[one.job.name].places(_case(one))) for one in faulty]
+    places = [(one, places_of(one)) for one in faulty]
     return Share.of(is_site_right(one, where) for one, where in places if where)
 
 
-def _case(outcome: Outcome) -> Case:
+def places_of(outcome: Outcome) -> tuple[str, ...]:
+    """Where the fault of a run is; empty where it has no place."""
     job = outcome.job
-    return Case(architecture=job.architecture, seed=job.seed, data=job.data)
+    case = Case(architecture=job.architecture, seed=job.seed, data=job.data)
+    return known_faults()[job.name].places(case)
 
 
 def _at_least(question: str, least: float, share: Share) -> Claim:

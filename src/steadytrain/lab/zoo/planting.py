@@ -70,6 +70,10 @@ class Fault:
         self.prepare(parts)
         return parts.program()
 
+    def is_held_out(self, architecture: str) -> bool:
+        """Whether nobody looks at that architecture while limits are chosen: the last of several."""
+        return len(self.on) > 1 and architecture == self.on[-1]
+
     def places(self, case: Case) -> tuple[str, ...]:
         """Where the fault is, by module or parameter path; empty where it has no place."""
         if self.sites is None:
@@ -89,6 +93,10 @@ class Control:
     on: tuple[str, ...]
     make: Change
     steps: int
+
+    def is_held_out(self, architecture: str) -> bool:
+        """Whether nobody looks at that architecture while limits are chosen: the last of several."""
+        return len(self.on) > 1 and architecture == self.on[-1]
 
     def program(self, case: Case) -> Program:
         """The program."""
@@ -167,6 +175,24 @@ def known_controls() -> dict[str, Control]:
     """Every control in the folder, by name."""
     found = _found("steadytrain.lab.controls")
     return {one.name: one for one in found if isinstance(one, Control)}
+
+
+@cache
+def twin_of(name: str, architecture: str) -> tuple[str, str]:
+    """The fault whose twin stands for that of `name`, and the architecture.
+
+    Faults that prepare the program alike have one twin. The longest stands for it, of those on
+    whose architecture limits may be chosen: what was looked at is not called only scored.
+    """
+    prepare, known = known_faults()[name].prepare, known_faults().values()
+    sharing = [
+        one
+        for one in known
+        if one.prepare is prepare and architecture in one.on and "training" in one.seen
+    ]
+    fitting = sharing or [known_faults()[name]]
+    best = min(fitting, key=lambda one: (one.is_held_out(architecture), -one.steps, one.name))
+    return best.name, architecture
 
 
 def _found(package: str) -> Iterator[object]:

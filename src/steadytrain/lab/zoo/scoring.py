@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-import torch
-
-import steadytrain as st
 from steadytrain.core.finding import Severity
-from steadytrain.lab.zoo.case import Case
 from steadytrain.lab.zoo.planting import known_controls, known_faults
 
 Kind = Literal["fault", "twin", "control"]
@@ -42,9 +37,8 @@ class Job:
         The later seeds of every architecture, and every seed of the last one that a fault or a
         control names.
         """
-        on = (known_controls() if self.kind == "control" else known_faults())[self.name].on
-        held_out = len(on) > 1 and self.architecture == on[-1]
-        return self.seed >= TUNING_SEEDS or held_out
+        known = known_controls() if self.kind == "control" else known_faults()
+        return self.seed >= TUNING_SEEDS or known[self.name].is_held_out(self.architecture)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +50,7 @@ class Said:
     severity: int
     site: str | None
     causes: tuple[str, ...]
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,37 +67,6 @@ class Outcome:
     def alarms(self) -> list[Said]:
         """Findings of warning or above."""
         return [one for one in self.said if one.severity >= Severity.WARNING]
-
-
-def run_job(job: Job) -> Outcome:
-    """The run is made and judged."""
-    case = Case(architecture=job.architecture, seed=job.seed, data=job.data)
-    if job.kind == "control":
-        program, steps = (one := known_controls()[job.name]).program(case), one.steps
-    else:
-        planted = known_faults()[job.name]
-        program = planted.program(case) if job.kind == "fault" else planted.twin(case)
-        steps = planted.steps
-    torch.manual_seed(job.seed)
-    start = time.perf_counter()
-    run = st.train(program, steps=steps, progress=False)
-    inside = run.history.series("watch_seconds")
-    return Outcome(
-        job=job,
-        steps=steps,
-        seconds=time.perf_counter() - start,
-        watch_seconds=float(inside[~torch.isnan(torch.as_tensor(inside)).numpy()].sum()),
-        said=tuple(
-            Said(
-                rule=one.rule,
-                step=one.step,
-                severity=int(one.severity),
-                site=one.site,
-                causes=tuple(one.causes),
-            )
-            for one in run.findings()
-        ),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from steadytrain.core.experiment import Cell, Table
 from steadytrain.core.finding import Severity
 from steadytrain.engine import known_rules
 from steadytrain.lab.zoo.claims import placed
-from steadytrain.lab.zoo.planting import known_faults
+from steadytrain.lab.zoo.planting import known_faults, twin_of
 from steadytrain.lab.zoo.scoring import (
     Outcome,
     Share,
@@ -37,7 +37,12 @@ def _faults(outcomes: Sequence[Outcome]) -> Table:
         recalls = [str(Share.of(first_right(one) is not None for one in part)) for part in parts]
         late = [value for value in map(delay, own) if np.isfinite(value)]
         firsts = str(Share.of(map(is_first_cause_right, own)))
-        twins = [one for one in outcomes if one.job.kind == "twin" and one.job.name == name]
+        shared = {twin_of(name, on) for on in planted.on}
+        twins = [
+            one
+            for one in outcomes
+            if one.job.kind == "twin" and (one.job.name, one.job.architecture) in shared
+        ]
         said = Counter(said.rule for one in own for said in one.alarms)
         rows.append(
             (
