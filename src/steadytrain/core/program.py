@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, NoReturn, cast, get_args
 
 from steadytrain.core.errors import ProgramError
+from steadytrain.core.recorded import RecordedBatches
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -24,7 +24,7 @@ class Program:
         model: a `torch.nn.Module` with at least one parameter.
         optimizer: a `torch.optim.Optimizer`.
         batches: re-iterable; one item is one microbatch. A one-shot iterator is recorded as it
-            is used, so that it can be read again.
+            is used (up to 1 GiB), so that it can be read again.
         loss_fn: `loss_fn(model, batch)` -> scalar Tensor. Not needed with a `step_fn`.
         scheduler: stepped once per optimizer step.
         precision: `"fp32"`, `"bf16"` or `"fp16"` (autocast; fp16 with a loss scaler).
@@ -107,26 +107,6 @@ def complete_optimizers(program: Program, twin: Program, memo: dict[int, Any]) -
             # a function would still belong to the optimizer that was copied
             if not hasattr(other, name) and not callable(value):
                 setattr(other, name, copy.deepcopy(value, memo))
-
-
-class RecordedBatches:
-    """A one-shot iterator of batches that can be read again: what was read is kept."""
-
-    def __init__(self, source: Iterator[Any]) -> None:
-        self._source = source
-        self._seen: list[Any] = []
-
-    def __iter__(self) -> Iterator[Any]:
-        for index in itertools.count():
-            if index == len(self._seen):
-                batch = next(self._source, _EMPTY)
-                if batch is _EMPTY:
-                    return
-                self._seen.append(batch)
-            yield self._seen[index]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> RecordedBatches:
-        return self
 
 
 def _check(program: Program) -> None:
