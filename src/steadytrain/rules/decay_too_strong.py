@@ -50,6 +50,10 @@ from steadytrain.rules._extent import Mask, extent, named, number
 _EVERYWHERE: Final = ("weight-decay-too-high", "weight-decay-misapplied")
 _APART: Final = ("weight-decay-misapplied", "weight-decay-too-high")
 
+FORGETTING: Final = 0.05
+"""Share per step from which nothing that is learned lasts, whatever the loss does: a weight without
+a gradient is halved in fourteen steps."""
+
 LOOK_BACK: Final = 20
 """Steps before, at which the pull must have been as strong."""
 
@@ -116,6 +120,7 @@ class DecayTooStrong:
         fallen = (0.85 if spared else 0.5) * (np.median(first) if len(first) else np.nan)
         fine = len(now) > 0 and bool(now.mean() < fallen)
         harmless = (fine or not everywhere) and not (hit & gains).any()  # a norm may follow
+        harmless &= not share > FORGETTING
         return state(
             self,
             step=step,

@@ -99,7 +99,8 @@ class FirstLossOutOfScale:
         loss: float,
         causes: tuple[str, ...],
     ) -> Finding:
-        name = history.sites("act_rms")[site] if site >= 0 else "the model (not measured)"
+        name = history.sites("act_rms")[site] if site >= 0 else None
+        outputs = "" if name is None else f"outputs of size {number(size)} at {name} and "
         large = size > self.max_output
         advice = (
             "Standardise the inputs, or initialise the last layer smaller"
@@ -111,8 +112,8 @@ class FirstLossOutOfScale:
             step=step,
             severity=Severity.WARNING,
             site=name if large else None,
-            message=f"The run begins with outputs of size {number(size)} at {name} and a loss of {number(loss)}; "
+            message=f"The run begins with {outputs}a loss of {number(loss)}; "
             f"1, and at most some hundreds, are usual. {advice}.",
             causes=causes,
-            evidence={"output_rms": size, "loss": loss},
+            evidence={"loss": loss} if name is None else {"output_rms": size, "loss": loss},
         )

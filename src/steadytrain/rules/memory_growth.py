@@ -38,7 +38,7 @@ from typing import Final
 
 import numpy as np
 
-from steadytrain.core.columns import Floats
+from steadytrain.core.columns import Floats, Steps
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.robust import Rows, median, trail
@@ -47,10 +47,14 @@ from steadytrain.rules._extent import number
 
 WINDOW: Final = 200
 POINTS: Final = 20
-"""Newest measurements of the window that are looked at; there is one every ten steps."""
+"""Measurements of the window that are looked at; there is one every ten steps or more."""
 
 LONGER: Final = 1.5
-"""Factor by which steps must have become longer for resident memory to be more than noted."""
+"""Factor by which steps must have become longer for the process's memory to be more than noted."""
+
+MUCH: Final = 1.25
+"""Factor by which it must have grown to be more than noted where they have not: a buffer of replayed
+samples that fills up stays far below it."""
 
 
 @rule(code="LOP003", causes=("graph-retained",), repeat_after=1000)
@@ -77,23 +81,25 @@ class MemoryGrowth:
             held = trail(history, stat)
             began = history.head(stat, 1)[0]
             for row in range(held.first, len(held.steps)):
-                rows: Rows = np.arange(max(0, row - POINTS + 1), row + 1, dtype=np.int64)
-                steps = held.steps[rows]
-                kept: Rows = rows[(steps >= held.steps[row] - WINDOW) & (steps > began[0])]
-                if self._grows(held.values[kept]):
+                first = int(np.searchsorted(held.steps, held.steps[row] - WINDOW))
+                rows: Rows = np.arange(first, row + 1, dtype=np.int64)
+                kept = _spread_out(rows[held.steps[rows] > began[0]])
+                if self._grows(held.steps[kept], held.values[kept]):
                     step, since = int(held.steps[row]), int(held.steps[kept[0]])
                     yield self._finding(history, stat, step, since, held.values[kept])
 
-    def _grows(self, values: Floats) -> bool:
+    def _grows(self, steps: Steps, values: Floats) -> bool:
         """Whether it rose nearly every time, not ever more slowly and not in one leap."""
         if len(values) < self.min_points + 1 or not values[0] > 0:
             return False
         rises = np.diff(values)
-        whole, half = float(values[-1] - values[0]), len(rises) // 2
+        whole, half = float(values[-1] - values[0]), len(values) // 2
+        early = (values[half] - values[0]) / max(int(steps[half] - steps[0]), 1)
+        late = (values[-1] - values[half]) / max(int(steps[-1] - steps[half]), 1)
         return bool(
             whole > self.max_growth * values[0]
             and (rises > 0).mean() >= 0.9
-            and rises[-half:].sum() >= 0.7 * rises[:half].sum()
+            and late >= 0.7 * early
             and rises.max() <= 0.5 * whole
         )
 
@@ -104,7 +110,8 @@ class MemoryGrowth:
         third = max(1, len(seconds) // 3)
         longer = float(median(seconds[-third:]) / median(seconds[:third]))
         what = "Device memory" if stat.startswith("device") else "Resident memory"
-        certain = stat.startswith("device") or longer >= LONGER
+        much = values[-1] > MUCH * values[0]
+        certain = stat.startswith("device") or longer >= LONGER or much
         return state(
             self,
             step=step,
@@ -114,3 +121,10 @@ class MemoryGrowth:
             "loss.item(), detach what is carried between batches, remove retain_graph=True.",
             evidence={"memory_bytes": values[-1], "at_first": values[0], "step_time_ratio": longer},
         )
+
+
+def _spread_out(rows: Rows) -> Rows:
+    """At most `POINTS` of the rows, evenly: long steps are measured one by one."""
+    if len(rows) <= POINTS:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, POINTS).astype(np.int64)]

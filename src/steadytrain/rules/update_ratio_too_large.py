@@ -56,6 +56,17 @@ LARGE_LOSS: Final = 30.0
 """First loss above which a sum may stand where a mean is meant."""
 
 
+SMALL_OUTPUT: Final = 3.0
+"""Size of outputs that no loss of one sample makes large."""
+
+OUTLIER: Final = 3.0
+"""Factor over the steps before it from which a step is long because of its gradient."""
+
+_SUMMED: Final = ("loss-reduction", "lr-too-high", "missing-warmup")
+_ONCE: Final = ("bad-batch", "missing-grad-clip", "lr-too-high")
+_TAILS: Final = ("missing-grad-clip", "lr-too-high", "bad-batch", "missing-warmup")
+
+
 @rule(
     code="OPT002", causes=("lr-too-high", "missing-warmup", "init-too-small", "momentum-too-high")
 )
@@ -101,9 +112,9 @@ class UpdateRatioTooLarge:
         severity = Severity.CRITICAL if seen > 1 else Severity.WARNING
         if lasting and seen < self.max_ratio and _falls(history, step):
             severity = Severity.NOTE
-        first = history.head("loss", 1)[1]
-        summed = len(first) > 0 and bool(np.abs(first[0, 0]) > LARGE_LOSS)
-        causes = ("lr-too-high", "loss-reduction", "missing-warmup") if summed else ()
+        causes = _causes(history, step, ratio) if not lasting else ()
+        if _is_large(history, step):
+            causes = _SUMMED
         span = f"over the last {WINDOW} steps" if lasting else "on this step"
         return state(
             self,
@@ -121,3 +132,26 @@ def _falls(history: History, step: int) -> bool:
     losses = history.between("loss", step - WINDOW + 1, step + 1)[:, 0]
     losses = losses[np.isfinite(losses)]
     return len(losses) >= WINDOW // 2 and bool(np.median(losses[-5:]) < np.median(losses[:5]))
+
+
+def _is_large(history: History, step: int) -> bool:
+    """Whether the first loss is far above that of guessing though the first outputs are small."""
+    first = history.head("loss", 1)[1]
+    known, sizes = history.head("act_rms", 1)
+    ran = sizes[0][np.isfinite(sizes[0])] if len(known) and known[0] <= step else np.empty(0)
+    small = not len(ran) or bool(ran[-1] < SMALL_OUTPUT)
+    return len(first) > 0 and bool(np.abs(first[0, 0]) > LARGE_LOSS) and small
+
+
+def _causes(history: History, step: int, ratio: float) -> tuple[str, ...]:
+    """One long step among short ones was given by its gradient: by a batch, or by a heavy tail."""
+    before = matrix_medians(history, "update_ratio", range(max(step - WINDOW, 0), step))
+    usual = float(median(before)) if len(before) else float("nan")
+    if not ratio > OUTLIER * usual:
+        return ()
+    calm = int(np.isfinite(before).sum()) >= WINDOW // 2 and np.nanmax(before) < ratio / OUTLIER
+    if calm:
+        return _ONCE
+    scaled = "second_moment_rms" in history  # Adam's steps do not grow with the gradient
+    unclipped = "clip_coefficient" not in history
+    return _TAILS if unclipped and not scaled else ()

@@ -3,7 +3,7 @@
 ## What it sees
 The gradient per element of the weight matrices falls by a constant factor from layer to layer
 towards the input, or the size of the activations does towards the output, and has for two looks
-ten steps apart. One small layer, a uniformly small gradient and a cut at one place are
+ten steps apart; activations that fade so on the first step need no second look. One small layer, a uniformly small gradient and a cut at one place are
 something else, and no absolute size is read.
 
 ## Why it matters
@@ -16,7 +16,19 @@ The early layers stay as they were initialised, so the late ones learn from rand
     grad_rms@l4.weight 0.95e-1x41
     grad_rms@l5.weight 1.0x41
 
+    act_rms@l1 1
+    act_rms@l2 0.95e-1
+    act_rms@l3 0.9e-2
+    act_rms@l4 0.8e-3
+    act_rms@l5 0.8e-4
+
 ## Stays silent on
+    act_rms@l1 1
+    act_rms@l2 1.2e-1
+    act_rms@l3 1.4e-2
+    act_rms@l4 1.6e-3
+    act_rms@l5 2.1e-4
+
     grad_rms@l1.weight 2.1e-4x41
     grad_rms@l2.weight 1.6e-3x41
     grad_rms@l3.weight 1.4e-2x41
@@ -99,7 +111,8 @@ class VanishingGradient:
     def check(self, history: History, /) -> Iterator[Finding]:
         for stat in ("grad_rms", "act_rms"):
             for step, row in tenth_rows(history, stat):
-                if step - history.first_step >= self.min_steps:
+                is_first = step == history.first_step and stat == "act_rms"
+                if step - history.first_step >= self.min_steps or is_first:
                     yield from self._look(history, stat, step, row)
 
     def _look(self, history: History, stat: str, step: int, row: Floats) -> Iterator[Finding]:
@@ -107,11 +120,14 @@ class VanishingGradient:
         now = self._fading(row[chosen])
         if now is None:
             return
+        names = history.sites(stat)
+        ends = names[int(chosen[0])], names[int(chosen[-1])]
+        if step == history.first_step:  # a signal that fades as the run begins needs no second look
+            yield self._finding(history, stat, step, now, ends, row[chosen])
+            return
         before = history.between(stat, step - 20, step - 5)
         usual = median(before.T) if stat == "act_rms" else median(before[-5:].T)
         if self._fading(usual[self._way(history, stat, step, usual)]):
-            names = history.sites(stat)
-            ends = names[int(chosen[0])], names[int(chosen[-1])]
             yield self._finding(history, stat, step, now, ends, row[chosen])
 
     def _way(self, history: History, stat: str, step: int, row: Floats) -> Rows:
