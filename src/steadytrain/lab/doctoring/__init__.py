@@ -1,0 +1,1 @@
+"""What the doctor says of planted faults and healthy programs, program by program, and the figures."""
