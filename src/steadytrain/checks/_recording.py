@@ -158,7 +158,6 @@ def gradients_of(model: nn.Module, scale: float = 1.0) -> dict[str, GradientSeen
         name: GradientSeen(
             name=name,
             requires_grad=parameter.requires_grad,
-            value=facts_of(parameter),
             gradient=_unscaled(parameter.grad, scale),
         )
         for name, parameter in model.named_parameters()

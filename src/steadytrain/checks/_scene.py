@@ -91,7 +91,11 @@ class Scene:
         need twice the memory.
         """
         seed_everything(self.seed)
-        yield Trial(copied(self.program), self._batches)
+        trial = Trial(copied(self.program), self._batches)
+        try:
+            yield trial
+        finally:
+            trial.let_go(own=self.program)
 
     @cached_property
     def _first(self) -> FirstStep | FirstStepError:
@@ -141,6 +145,15 @@ class Scene:
             own = self.batch() if batch is None else batch
             return trial.record(own, backward=False, with_prints=True, change=change)
 
+    @property
+    def evaluated(self) -> FirstStep:
+        """A recorded forward pass on the first batch in evaluation mode, with prints.
+
+        Raises:
+            Unseen: it raised.
+        """
+        return self.once(_evaluated)
+
     def once(self, probe: Callable[[Scene], Probed]) -> Probed:
         """What `probe(scene)` returns; computed for the first check that asks, shared by all.
 
@@ -160,3 +173,7 @@ class Scene:
     def close(self) -> None:
         """The data is let go."""
         self._batches.close()
+
+
+def _evaluated(scene: Scene) -> FirstStep:
+    return scene.look(evaluating=True)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
-
-FP16_SMALLEST: Final = 2.0**-24
-"""The smallest number above zero in fp16."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +21,7 @@ class Facts:
     mean: float
     std: float
     max_abs: float
-    zero_fraction: float
     num_nonfinite: int
-    below_fp16_fraction: float
-    """Share of the elements above zero that fp16 would turn to zero."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,7 +91,6 @@ class GradientSeen:
 
     name: str
     requires_grad: bool
-    value: Facts
     gradient: Facts | None
     """Unscaled, before clipping where the program's own loop has the order right; None if none."""
 
@@ -118,39 +112,57 @@ class FirstStep:
 
 
 def facts_of(tensor: Tensor) -> Facts:
-    """The statistics of a tensor."""
+    """The statistics of a tensor, in three passes over it."""
+    values, num_nonfinite = real_values(tensor), 0
+    peak = peak_of(values)
+    if not math.isfinite(peak):
+        finite = torch.isfinite(values)
+        num_nonfinite = int(values.numel() - finite.sum())
+        values = values[finite]
+        peak = peak_of(values)
+    # squares of what is outside of these bounds leave float32
+    unit = 1.0 if 1e-15 < peak < 1e15 else peak or 1.0
+    scaled = values if unit == 1.0 else values / unit
+    count = max(1, scaled.numel())
+    rms = float(torch.linalg.vector_norm(scaled)) / math.sqrt(count)
+    mean = float(scaled.sum()) / count
+    return Facts(
+        shape=tuple(tensor.shape),
+        dtype=tensor.dtype,
+        rms=rms * unit,
+        mean=mean * unit,
+        std=_deviation(scaled, rms, mean) * unit,
+        max_abs=peak,
+        num_nonfinite=num_nonfinite,
+    )
+
+
+def real_values(tensor: Tensor) -> Tensor:
+    """The numbers of a tensor of any kind in float32 at least; sizes where they are complex."""
     if tensor.layout != torch.strided:
         tensor = tensor.coalesce().values() if tensor.is_sparse else tensor.to_dense()
     values = tensor.detach()
     values = values.abs() if values.is_complex() else values
-    values = values.float() if values.dtype != torch.float64 else values
-    finite = torch.isfinite(values)
-    num_nonfinite = int(values.numel() - finite.sum())
-    if num_nonfinite:
-        values = values[finite]
-    shape, dtype = tuple(tensor.shape), tensor.dtype
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def peak_of(values: Tensor) -> float:
+    """The largest size of a number there; NaN or infinite if one is, 0 without any."""
     if not values.numel():
-        return Facts(
-            shape=shape, dtype=dtype, rms=0.0, mean=0.0, std=0.0, max_abs=0.0, zero_fraction=0.0,
-            num_nonfinite=num_nonfinite, below_fp16_fraction=0.0,
-        )  # fmt: skip
-    sizes = values.abs()
-    peak = float(sizes.max())
-    unit = peak or 1.0
-    zeros = int((sizes == 0).sum())
-    small = int((sizes < FP16_SMALLEST / 2).sum()) - zeros
-    mean = float((values / unit).mean()) * unit
-    return Facts(
-        shape=shape,
-        dtype=dtype,
-        rms=float((values / unit).square().mean().sqrt()) * unit,
-        mean=mean,
-        std=float(((values - mean) / unit).square().mean().sqrt()) * unit,
-        max_abs=peak,
-        zero_fraction=zeros / values.numel(),
-        num_nonfinite=num_nonfinite,
-        below_fp16_fraction=small / max(1, values.numel() - zeros),
-    )
+        return 0.0
+    if values.layout != torch.strided:
+        values = real_values(values)
+    low, high = torch.aminmax(values)  # several times as fast as isfinite, or the norm
+    return max(abs(float(low)), abs(float(high)))
+
+
+def _deviation(values: Tensor, rms: float, mean: float) -> float:
+    """From the two moments; from the differences where the moments would cancel."""
+    if not values.numel():
+        return 0.0
+    if mean * mean < 0.9 * rms * rms:
+        return math.sqrt(rms * rms - mean * mean)
+    return float(torch.linalg.vector_norm(values - mean)) / math.sqrt(values.numel())
 
 
 def print_of(tensor: Tensor) -> Tensor | None:
@@ -161,8 +173,10 @@ def print_of(tensor: Tensor) -> Tensor | None:
     if not tensor.dim() or tensor.layout != torch.strided:
         return None
     values = tensor.detach()
-    values = (values.abs() if values.is_complex() else values).double()
-    return values if values.dim() < 3 else values.flatten(2).sum(dim=-1)
+    values = values.abs() if values.is_complex() else values
+    if values.dim() < 3:
+        return values.double()
+    return values.flatten(2).sum(dim=-1, dtype=torch.float64)
 
 
 def tensors_in(value: Any, depth: int = 4) -> list[Tensor]:

@@ -58,6 +58,8 @@ class Steps:
     epoch: int | None = None
     """Batches of one pass over the data, where that is known."""
     losses: list[float] = field(default_factory=list[float])
+    seconds: list[float] = field(default_factory=list[float])
+    """How long each step took."""
     paths: tuple[Path, ...] = ()
     updates: list[Update] = field(default_factory=list[Update])
     num_foreign: int = 0
@@ -88,12 +90,10 @@ def steps_of(scene: Scene) -> Steps:
     """
     steps = Steps(epoch=_num_batches(scene))
     with scene.trial() as trial:
-        before = _fingerprints(trial.model)
         traffic = Traffic(trial.model.named_parameters())
         with traffic(), _modes_noted(trial, steps, traffic):
             _run(trial, traffic, steps, quick=scene.quick)
-        after = _fingerprints(trial.model)
-    steps.moved = {name: before.get(name) != mark for name, mark in after.items()}
+        steps.moved = _moved(scene.parameters, trial.model)
     steps.num_foreign = traffic.num_foreign
     steps.paths, steps.updates = tuple(traffic.paths.values()), traffic.updates
     for path in steps.paths:
@@ -109,11 +109,13 @@ def _run(trial: Trial, traffic: Traffic, steps: Steps, *, quick: bool) -> None:
             return
         traffic.begin(call, _scale_of(trial))
         steps.root_training.append(bool(trial.model.training))
+        begun = time.perf_counter()
         try:
             steps.losses.append(trial.step(batch))
         except Exception as error:  # the user's step may raise anything
             msg = f"step {call + 1} of the program's own raised {type(error).__name__}: {error}"
             raise Unseen(msg) from error
+        steps.seconds.append(time.perf_counter() - begun)
         steps.num_calls = call + 1
         trial.program.step = start + call + 1
         _note_late_clip(traffic, steps)
@@ -188,14 +190,9 @@ def _num_batches(scene: Scene) -> int | None:
         return None
 
 
-def _fingerprints(model: nn.Module) -> dict[str, tuple[float, float]]:
-    """Two numbers of every parameter, which a step does not leave as they are."""
-    return {name: _fingerprint(one) for name, one in model.named_parameters()}
-
-
-def _fingerprint(parameter: Tensor) -> tuple[float, float]:
-    values = parameter.detach()
-    values = torch.view_as_real(values) if values.is_complex() else values
-    values = values.double().flatten()
-    weights = torch.linspace(1.0, 2.0, values.numel(), dtype=torch.float64, device=values.device)
-    return float((values * weights).sum()), float(values.square().sum())
+def _moved(own: dict[str, Tensor], model: nn.Module) -> dict[str, bool]:
+    """Whether each parameter of the copy is another one than the program's own."""
+    return {
+        name: name not in own or not torch.equal(own[name].detach(), one.detach())
+        for name, one in model.named_parameters()
+    }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from steadytrain.checks._batches import FirstBatches
 from steadytrain.checks._recording import Change, Recorder, gradients_of
@@ -55,6 +57,17 @@ class Trial:
         """The copy's optimizers."""
         parts = [self.program.optimizer, *self.program.extra.values()]
         return [part for part in parts if hasattr(part, "param_groups") and hasattr(part, "step")]
+
+    def let_go(self, own: Program) -> None:
+        """The memory of the copy is free, whatever still refers to it; what is `own` stays."""
+        kept = {id(one) for one in (*_tensors_of(own), own.optimizer, *own.extra.values())}
+        for one in _tensors_of(self.program):
+            if id(one) not in kept and one.layout == torch.strided and not is_lazy(one):
+                one.grad = None
+                one.data = one.data.new_empty(0)
+        for optimizer in self.optimizers:
+            if id(optimizer) not in kept:
+                optimizer.state.clear()
 
     def batches(self, count: int) -> Iterator[Any]:
         """`count` batches: the first ones over and over where the data has fewer than eight."""
@@ -149,15 +162,21 @@ class Trial:
     def _record_loss(self, recorder: Recorder, batch: Any, *, backward: bool) -> FirstStep:
         with torch.set_grad_enabled(backward):
             if not backward:
-                return recorder.first_step(self._value(batch), {})
+                return recorder.first_step(self.loss_value(batch), {})
             loss = self.loss(batch)
             self.program.model.zero_grad(set_to_none=True)
             self._scale.scale(loss).backward()
         gradients = gradients_of(self.program.model, self.loss_scale)
         return recorder.first_step(float(loss.detach()), gradients)
 
-    def _value(self, batch: Any) -> float:
-        assert self.program.loss_fn is not None
+    def loss_value(self, batch: Any) -> float:
+        """The loss of a batch as a number, without a graph where gradients are switched off.
+
+        Raises:
+            Unseen: the program has a `step_fn`, and no `loss_fn`.
+        """
+        if self.program.loss_fn is None:
+            raise Unseen("the program has its own step_fn and no loss_fn")
         with autocast(self.program.precision, self._device):
             value = self.program.loss_fn(self.program.model, batch)
         return float(scalar(value))
@@ -210,6 +229,14 @@ class FirstStepError(ProgramError, Unseen):
         self.calls = calls
 
 
+def _tensors_of(program: Program) -> list[Tensor]:
+    """The parameters of a program's modules."""
+    parts = [program.model, *program.extra.values()]
+    return [p for one in parts if isinstance(one, nn.Module) for p in one.parameters()]
+
+
 def _eager() -> Any:
     """Inside it, compiled modules run uncompiled: what they compute can be seen."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled; importing it takes seconds
+        return nullcontext()
     return torch.compiler.set_stance("force_eager")

@@ -58,7 +58,7 @@ class BatchDependence:
         size = _size_of(scene, batch)
         place = size // 2
         other = _other_sample(batch, size, place)
-        before = scene.look(batch=batch, evaluating=True)
+        before = scene.evaluated
         after = scene.look(
             batch=take(batch, [other if row == place else row for row in range(size)]),
             evaluating=True,
@@ -141,7 +141,7 @@ def _size_of(scene: Scene, batch: Any) -> int:
 
 
 def _eval_modules(scene: Scene) -> tuple[ModuleSeen, ...]:
-    return scene.look(evaluating=True).modules if scene.has_own_step else ()
+    return scene.evaluated.modules if scene.has_own_step else ()
 
 
 def _counts_samples(scene: Scene, batch: Any, size: int, first: FirstStep) -> bool:

@@ -51,7 +51,7 @@ class LooksAhead:
         text = next_token(scene)
         start = text.tokens.shape[1] // 2
         changed = later_replaced(text.tokens, start)
-        before = scene.look(evaluating=True)
+        before = scene.evaluated
         after = scene.look(evaluating=True, change=_replacing(text.tokens, changed))
         size, time = text.tokens.shape
         pairs = [

@@ -33,8 +33,11 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
+import torch
+
 from steadytrain.checks._naming import number
 from steadytrain.checks._scene import Scene
+from steadytrain.checks._steps import steps_of
 from steadytrain.checks._traffic import is_scale_free
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import Unseen, check, failed, finding, not_applicable, passed
@@ -42,6 +45,10 @@ from steadytrain.optim._rate_sweep import RateSweep
 from steadytrain.optim.range_test import has_diverged, suggestion
 
 _STEPS = 60
+_FEWEST, _LEVEL = 24, 6
+"""Steps at rising rates, and losses of the untrained network, where a step takes long."""
+_SECONDS = 8.0
+"""Time that the rising rates may take before there are fewer of them."""
 _LOWEST, _HIGHEST = 1e-7, 10.0
 _TRIAL = 40
 _CLIP = ("missing-grad-clip",)
@@ -65,7 +72,7 @@ class RateFarOff:
         rate = max(
             float(g.get("initial_lr", g["lr"])) for g in scene.program.optimizer.param_groups
         )
-        suggested, edge = _range(scene)
+        suggested, edge = _range(scene, rate)
         seen = f"rate {number(rate)}, suggested {_shown(suggested)}, diverging at {_shown(edge)}"
         high = edge is not None and rate > self.near_edge * edge
         high = high or (suggested is not None and rate > self.far_above * suggested)
@@ -107,18 +114,48 @@ def _shown(rate: float | None) -> str:
     return "nowhere" if rate is None else number(rate)
 
 
-def _range(scene: Scene) -> tuple[float | None, float | None]:
+def _range(scene: Scene, rate: float) -> tuple[float | None, float | None]:
     """The suggested rate and the one at which the loss diverges; None where there is none."""
-    growth = (_HIGHEST / _LOWEST) ** (1 / (_STEPS - 1))
-    rates = [_LOWEST * growth**step for step in range(_STEPS)]
-    losses = _losses(scene, rates, until_diverged=True)
+    seconds = _step_seconds(scene)
+    if seconds * _STEPS <= _SECONDS:
+        level, rates = [], _rising(_LOWEST, _STEPS)
+    else:
+        level = _untrained(scene)
+        count = max(_FEWEST, int(_SECONDS / seconds))
+        rates = _rising(min(1e-4, max(_LOWEST, rate / 100)), count)
+    losses = [*level, *_losses(scene, rates, before=level)]
+    rates = [rates[0]] * len(level) + rates
     edge = rates[len(losses) - 1] if has_diverged(losses, _STEPS) else None
     return suggestion(rates, losses, _STEPS), edge
 
 
+def _rising(lowest: float, count: int) -> list[float]:
+    growth = (_HIGHEST / lowest) ** (1 / (count - 1))
+    return [lowest * growth**step for step in range(count)]
+
+
+def _step_seconds(scene: Scene) -> float:
+    """How long an optimizer step takes, by those of the program that were watched."""
+    return min(scene.once(steps_of).seconds) * scene.program.accumulate
+
+
+def _untrained(scene: Scene) -> list[float]:
+    """The losses of the first batches before anything is learned: their level and spread."""
+    with scene.trial() as trial, torch.no_grad():
+        try:
+            return [float(trial.loss_value(batch)) for batch in trial.batches(_LEVEL)]
+        except Exception as error:  # the user's loss may raise anything
+            raise Unseen(f"the loss raised {type(error).__name__}: {error}") from error
+
+
 def _losses(
-    scene: Scene, rates: list[float], *, until_diverged: bool = False, num_batches: int = 8
+    scene: Scene,
+    rates: list[float],
+    *,
+    before: list[float] | None = None,
+    num_batches: int = 8,
 ) -> list[float]:
+    """The losses at these rates; until they diverge, where losses `before` them are given."""
     losses: list[float] = []
     with scene.trial() as trial:
         trial.program.batches = list(trial.batches(num_batches))
@@ -126,7 +163,7 @@ def _losses(
             sweep = RateSweep(trial.program)
             for rate in rates:
                 losses.append(sweep.step(rate))
-                if until_diverged and has_diverged(losses, len(rates)):
+                if before is not None and has_diverged([*before, *losses], _STEPS):
                     break
                 if not math.isfinite(losses[-1]):
                     break

@@ -59,7 +59,7 @@ class SummedLoss:
         if size is None or size < 4:
             raise Unseen("the batch cannot be cut into halves")
         cut = size // 2
-        whole = _loss(scene, batch)
+        whole = scene.evaluated.loss
         parts = [_loss(scene, take(batch, part)) for part in (range(cut), range(cut, size))]
         ratio = whole / (sum(parts) / 2) if sum(parts) else math.nan
         seen = f"the whole batch has {ratio:.3g} times the loss of a half"
