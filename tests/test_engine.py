@@ -201,3 +201,11 @@ def test_options_are_checked_when_a_rule_is_built():
 def test_a_history_is_replayed_as_it_was_judged():
     history = losses(0, 2, 0)
     assert engine.replay(history, [Above()]) == engine.judge(history, [Above()])
+
+
+@pytest.mark.parametrize("wrong", [None, 3, [1.0, 2.0]])
+def test_what_holds_no_measurements_is_refused(wrong):
+    with pytest.raises(UsageError, match=r"replay\(run\): got .* expected a run directory"):
+        engine.replay(wrong)
+    with pytest.raises(UsageError, match=r"judge\(history\): got .* expected steadytrain.History"):
+        engine.judge(wrong)

@@ -222,7 +222,13 @@ def judge(history: History, rules: Sequence[Rule] | None = None) -> list[Finding
     Args:
         history: the measurements; left as they are.
         rules: every known rule at its defaults if None.
+
+    Raises:
+        UsageError: `history` is none.
     """
+    if not isinstance(cast("object", history), History):
+        msg = f"judge(history): got {type(history).__name__}, expected steadytrain.History"
+        raise UsageError(f"{msg}: pass watch.history, or replay a run directory.")
     return Judge(rules).update(history)
 
 
@@ -238,9 +244,13 @@ def replay(
     Raises:
         RunNotFoundError: there is no run at the path.
         RunVersionError: it was written by another schema version.
+        UsageError: `run` is neither.
     """
     if isinstance(run, History):
         return judge(run, rules)
+    if not isinstance(cast("object", run), str | PathLike):
+        msg = f"replay(run): got {type(run).__name__}, expected a run directory or a History"
+        raise UsageError(f"{msg}: pass the path that was given as run_dir.")
     from steadytrain.store.reader import read_run
 
     return judge(read_run(run).history, rules)

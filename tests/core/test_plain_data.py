@@ -81,6 +81,27 @@ def test_a_diagnosis_comes_back_as_it_was(ranked):
     assert again.healthy is (not ranked)
 
 
+def test_the_findings_of_a_diagnosis_are_a_list_whatever_they_were_given_as():
+    finding = Finding(rule="r", code="c", severity=Severity.NOTE, step=0, message="m")
+    for given_as in ((finding,), [finding], iter([finding])):
+        assert Diagnosis(findings=given_as).findings == [finding]
+
+
+def test_a_finding_and_a_diagnosis_are_printed_as_a_person_reads_them():
+    finding = Finding(
+        rule="loss-spike", code="DYN001", severity=Severity.WARNING, step=40, message="It jumped."
+    )
+    assert str(finding) == "step 40: warning loss-spike (DYN001): It jumped."
+    cause = Cause(name="lr-too-high", code="OPT001", site="fc", confidence=0.4, fix="Lower it.")
+    said = str(Diagnosis(causes=(cause,), findings=(finding,), summary="It blew up."))
+    assert said.splitlines() == [
+        "It blew up.",
+        "1. lr-too-high (OPT001) at fc: not proven, confidence 40%",
+        "   Lower it.",
+    ]
+    assert str(Diagnosis()) == "Healthy."
+
+
 @given(st.sampled_from(get_args(EventKind)), st.integers(0, 2**60), st.text(), evidence)
 def test_an_event_comes_back_as_it_was(kind, step, reason, numbers):
     event = Event(step=step, kind=kind, reason=reason, evidence=numbers)

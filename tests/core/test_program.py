@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from steadytrain.core.errors import ProgramError
@@ -50,11 +51,41 @@ def make(**fields) -> Program:
         ("clip", 0),
         ("clip", float("nan")),
         ("clip", float("inf")),
+        ("clip", True),
+        ("model", Model),
+        ("batches", "a text"),
+        ("batches", {"x": 1, "y": 2}),
+        ("scheduler", 3),
+        ("scaler", 65536.0),
+        ("extra", ["ema"]),
+        ("step", -1),
     ],
 )
 def test_a_field_that_cannot_be_meant_is_refused_by_name(field, value):
     with pytest.raises(ProgramError, match=rf"Program\.{field}: got .*expected"):
         make(**{field: value})
+
+
+def test_whole_numbers_and_norms_of_numpy_are_taken_as_pythons_own():
+    program = make(accumulate=np.int64(2), clip=np.float32(0.5), step=np.int32(3))
+    assert [program.accumulate, program.clip, program.step] == [2, 0.5, 3]
+    assert [type(program.accumulate), type(program.clip)] == [int, float]
+
+
+def test_what_a_step_function_alone_uses_may_be_anything():
+    schedulers = ["one of the generator", "one of the critic"]
+    program = make(step_fn=lambda program, batch: 0.0, scheduler=schedulers, scaler=3)
+    assert program.scheduler is schedulers
+
+
+def test_nothing_extra_is_an_empty_dict():
+    assert make(extra=None).extra == {}
+
+
+def test_is_shown_by_its_parts_and_never_by_its_data():
+    shown = repr(make(batches=[[0.0] * 10_000], clip=None))
+    assert shown.startswith("Program(model=Model, optimizer=Optimizer, batches=list, loss_fn=")
+    assert len(shown) < 200
 
 
 def test_a_step_function_needs_no_loss_function():
@@ -85,6 +116,11 @@ def test_a_factory_builds_the_program_and_stays_with_it():
     assert (program.seed, program.extra["seed"]) == (7, 7)
     assert program.factory is not None
     assert program.factory(8).extra["seed"] == 8
+
+
+def test_a_factory_that_is_none_is_refused():
+    with pytest.raises(ProgramError, match=r"got None, expected a function of a seed"):
+        Program.from_factory(None)
 
 
 def test_a_factory_that_builds_something_else_is_refused():

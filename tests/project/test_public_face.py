@@ -40,6 +40,14 @@ def test_dir_lists_the_exported_names():
     assert dir(steadytrain) == steadytrain.__all__
 
 
+@pytest.mark.parametrize("room", ["blocks", "optim", "recipes"])
+def test_a_star_import_brings_the_public_names_of_a_room(room):
+    names = {}
+    exec(f"from steadytrain.{room} import *", names)
+    public = dir(importlib.import_module(f"steadytrain.{room}"))
+    assert set(public) == {name for name in names if not name.startswith("__")}
+
+
 def test_no_submodule_hides_a_function():
     for info in pkgutil.iter_modules(steadytrain.__path__):
         importlib.import_module(f"steadytrain.{info.name}")

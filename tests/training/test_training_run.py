@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 import torch
 from training_programs import assert_same, everything, make_program, mean_squared_error
@@ -295,11 +296,24 @@ def test_tells_a_distributed_sampler_the_epoch():
         {"validate_every": -1},
         {"checkpoint_every": 5},
         {"resume": True},
+        {"guard": True},
+        {"guard": st.Guard},
+        {"run_dir": 3},
+        {"run_dir": ""},
+        {"program": None},
+        {"program": torch.nn.Linear(2, 1)},
     ],
 )
 def test_refuses_a_call_that_cannot_mean_what_was_written(options):
     with pytest.raises(UsageError, match=next(iter(options))):
-        train(make_program(), **({"steps": 3} | options))
+        train(**({"program": make_program(), "steps": 3} | options))
+
+
+def test_takes_numbers_of_numpy_and_says_in_a_line_what_happened(tmp_path):
+    run = train(make_program(), np.int64(3), validate_every=np.int32(2), run_dir=tmp_path / "run")
+    assert run.metrics["steps"] == 3
+    assert str(run).startswith(f"3 steps, loss {run.metrics['loss']:.4g}, 0 findings, 0 events")
+    assert str(tmp_path / "run") in str(run)
 
 
 def test_refuses_to_train_a_program_that_is_done():

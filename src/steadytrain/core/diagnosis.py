@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,11 @@ class Cause:
     fix: str = ""
     explanation: str = ""
 
+    def __str__(self) -> str:
+        place = f" at {self.site}" if self.site else ""
+        standing = "proven" if self.proven else f"not proven, confidence {self.confidence:.0%}"
+        return f"{self.name} ({self.code}){place}: {standing}"
+
     def to_json(self) -> dict[str, Any]:
         """The cause as JSON's own types."""
         return {
@@ -118,7 +123,8 @@ class Diagnosis:
 
     causes: tuple[Cause, ...] = ()
     """Best explanation first."""
-    findings: tuple[Finding, ...] = ()
+    findings: Sequence[Finding] = ()
+    """A list, as `watch.findings()` is."""
     trials: tuple[Trial, ...] = ()
     answers: tuple[Answer, ...] = ()
     """What each preflight check said, in the order of the ten steps."""
@@ -127,6 +133,16 @@ class Diagnosis:
     """Steps of all runs together, over those of the observed run."""
     fixer: Fixer | None = field(default=None, repr=False, compare=False)
     """Makes the best cause's change on a program; not part of the JSON."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "findings", list(self.findings))
+
+    def __str__(self) -> str:
+        lines = [self.summary or ("Healthy." if self.healthy else "")]
+        for place, cause in enumerate(self.causes, 1):
+            lines.append(f"{place}. {cause}")
+            lines += [f"   {cause.fix}"] if cause.fix else []
+        return "\n".join(line for line in lines if line)
 
     @property
     def healthy(self) -> bool:

@@ -80,6 +80,11 @@ class Finding:
         object.__setattr__(self, "causes", tuple(self.causes))
         object.__setattr__(self, "evidence", {k: plain(v) for k, v in self.evidence.items()})
 
+    def __str__(self) -> str:
+        place = f" at {self.site}" if self.site else ""
+        severity = self.severity.name.lower()
+        return f"step {self.step}{place}: {severity} {self.rule} ({self.code}): {self.message}"
+
     def to_json(self) -> dict[str, Any]:
         """The finding as JSON's own types."""
         return {

@@ -52,14 +52,16 @@ class History:
         self._sites["run"][""] = 0
         self._names: dict[SiteKind, tuple[str, ...]] = {}
         self._columns: dict[str, Column] = {}
-        self._first = -1
-        self._last = -1
+        self._first = self._last = -1
         if isinstance(sites, Mapping):
             for kind, names in sites.items():
                 self.add_sites(kind, names)
         elif sites is not None:
             self.add_sites("parameter", sites)
             self.add_sites("module", sites)
+
+    def __repr__(self) -> str:
+        return f"History(steps {self.start} to {self.step}, {len(self.stats)} statistics)"
 
     # what is there
 
@@ -88,8 +90,6 @@ class History:
     @property
     def steps(self) -> Steps:
         """Every step from `start` to `step`: the rows of a full `window`."""
-        if self._last < 0:
-            return np.empty(0, dtype=np.int64)
         return np.arange(self.start, self._last + 1, dtype=np.int64)
 
     @property
@@ -172,15 +172,13 @@ class History:
             msg = f"extend({stat!r}) takes steps from 0 on and an array of shape {expected}"
             raise UsageError(f"{msg}, got one of shape {rows.shape}.")
         # What a bounded table forgets between two rows depends on their order.
-        by_one = 1 if self.capacity is None or (np.diff(steps) > 0).all() else len(steps)
-        for step, row in zip(steps[:by_one], rows[:by_one], strict=True):
-            self._put(int(step), stat, row)
-        if len(steps) > by_one:
-            self._columns[stat].extend(steps[by_one:], rows[by_one:])
-            low, high = int(steps.min()), int(steps.max())
-            self._first, self._last = min(self._first, low), max(self._last, high)
-            if self.capacity is not None:
-                self._columns[stat].drop_before(self._last - self.capacity + 1)
+        if self.capacity is not None and not (steps[1:] > steps[:-1]).all():
+            for step, row in zip(steps, rows, strict=True):
+                self._put(int(step), stat, row)
+        elif len(steps):
+            column = self._column(stat)
+            column.extend(steps, rows)
+            self._reach(column, int(steps.min()), int(steps.max()))
 
     def truncate(self, step: int) -> None:
         """Nothing from `step` on is left: the run was rolled back to it."""
@@ -288,13 +286,21 @@ class History:
         return full
 
     def _put(self, step: int, stat: str, row: NDArray[np.floating]) -> None:
-        kind = STATS[stat].kind
+        column = self._column(stat)
+        column.put(step, row)
+        self._reach(column, step, step)
+
+    def _column(self, stat: str) -> Column:
         column = self._columns.get(stat)
         if column is None:
+            kind = STATS[stat].kind
             dtype = np.float64 if kind in ("run", "group") else np.float32
             column = self._columns[stat] = Column(len(self._sites[kind]), dtype)
-        column.put(step, row)
-        self._first = step if self._first < 0 else min(self._first, step)
-        self._last = max(self._last, step)
+        return column
+
+    def _reach(self, column: Column, low: int, high: int) -> None:
+        """The table goes from step `low` to `high` at least; a bounded one forgets."""
+        self._first = low if self._first < 0 else min(self._first, low)
+        self._last = max(self._last, high)
         if self.capacity is not None:
             column.drop_before(self._last - self.capacity + 1)

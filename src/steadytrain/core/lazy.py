@@ -19,6 +19,8 @@ def lazily(
     """
 
     def load(name: str) -> Any:
+        if name == "__all__":  # asked for by `from package import *`
+            return sorted(homes)
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any, Final, Literal, NoReturn, cast, get_args
 
 from steadytrain.core.errors import ProgramError
@@ -14,6 +15,9 @@ from steadytrain.core.recorded import RecordedBatches
 Precision = Literal["fp32", "bf16", "fp16"]
 
 _EMPTY: Final = object()
+
+_SHOWN: Final = ("model", "optimizer", "scheduler", "batches", "loss_fn", "step_fn", "metric_fn")
+"""Parts that are shown by what they are, not by what is in them."""
 
 
 @dataclass(kw_only=True)
@@ -60,17 +64,29 @@ class Program:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self.extra = {} if cast("object", self.extra) is None else self.extra
         _check(self)
+        self.accumulate, self.step = int(self.accumulate), int(self.step)
+        self.clip = None if self.clip is None else float(self.clip)
         if isinstance(self.batches, Iterator):
             self.batches = RecordedBatches(self.batches)
+
+    def __repr__(self) -> str:
+        parts = {name: _name(part) for name in _SHOWN if (part := getattr(self, name)) is not None}
+        parts |= {"precision": repr(self.precision), "accumulate": str(self.accumulate)}
+        parts |= {"clip": str(self.clip), "step": str(self.step)}
+        return f"Program({', '.join(f'{name}={text}' for name, text in parts.items())})"
 
     @classmethod
     def from_factory(cls, fn: Callable[[int], Program], seed: int = 0) -> Program:
         """The program that `fn(seed)` builds, able to build itself anew under another seed.
 
         Raises:
-            ProgramError: `fn` did not return a Program.
+            ProgramError: `fn` is no function, or did not return a Program.
         """
+        if not callable(cast("object", fn)):
+            msg = f"Program.from_factory: got {_shown(fn)}, expected a function of a seed"
+            raise ProgramError(f"{msg}: write def make(seed): return Program(...).")
         program = cast("object", fn(seed))
         if not isinstance(program, Program):
             msg = f"a program factory must return steadytrain.Program, {_name(fn)} returned"
@@ -117,18 +133,24 @@ def _check(program: Program) -> None:
 
 def _check_model(program: Program) -> None:
     model, optimizer = program.model, program.optimizer
-    if not callable(getattr(model, "parameters", None)):
+    if isinstance(model, type) or not callable(getattr(model, "parameters", None)):
         _fail("model", model, "a torch.nn.Module", "pass the module itself")
     if next(iter(model.parameters()), _EMPTY) is _EMPTY:
         _fail("model", model, "at least one parameter", "check that its layers are attributes")
-    if not hasattr(optimizer, "param_groups") or not callable(getattr(optimizer, "step", None)):
+    if not hasattr(optimizer, "param_groups") or not _has(optimizer, "step"):
         _fail("optimizer", optimizer, "a torch.optim.Optimizer", "build it on model.parameters()")
+    if program.step_fn is not None:  # which alone knows what its scheduler and scaler are
+        return
+    if program.scheduler is not None and not _has(program.scheduler, "step"):
+        _fail("scheduler", program.scheduler, "an object with step(), or None", "build it first")
+    if program.scaler is not None and not _has(program.scaler, "scale", "step", "update"):
+        _fail("scaler", program.scaler, "a torch.amp.GradScaler, or None", "build it first")
 
 
 def _check_batches(program: Program) -> None:
     batches = cast("object", program.batches)
-    if not isinstance(batches, Iterable):
-        _fail("batches", batches, "an iterable of batches", "pass the DataLoader or a list")
+    if not isinstance(batches, Iterable) or isinstance(batches, str | bytes | dict):
+        _fail("batches", program.batches, "an iterable of batches", "pass the DataLoader or a list")
     if isinstance(batches, Sized) and not len(batches):
         _fail("batches", program.batches, "at least one batch", "check the data set and drop_last")
 
@@ -145,18 +167,37 @@ def _check_functions(program: Program) -> None:
 def _check_options(program: Program) -> None:
     if program.precision not in get_args(Precision):
         _fail("precision", program.precision, "'fp32', 'bf16' or 'fp16'", "choose one of them")
-    accumulate = cast("object", program.accumulate)
-    if not isinstance(accumulate, int) or isinstance(accumulate, bool) or accumulate < 1:
-        _fail("accumulate", accumulate, "a whole number from 1 on", "1 means no accumulation")
+    if not _is_whole(program.accumulate, least=1):
+        expected = "a whole number from 1 on"
+        _fail("accumulate", program.accumulate, expected, "1 means no accumulation")
+    if not _is_whole(program.step, least=0):
+        _fail("step", program.step, "a whole number from 0 on", "it counts finished steps")
     clip = cast("object", program.clip)
-    if clip is not None and not (isinstance(clip, int | float) and 0 < clip < math.inf):
+    is_norm = clip is not True and isinstance(clip, Real) and 0 < float(clip) < math.inf
+    if clip is not None and not is_norm:
         _fail("clip", clip, "a norm above 0, or None", "None switches clipping off")
+    if not isinstance(cast("object", program.extra), dict):
+        _fail("extra", program.extra, "a dict", "name what step_fn needs: {'ema': ema}")
+
+
+def _is_whole(value: object, *, least: int) -> bool:
+    return type(value) is not bool and isinstance(value, Integral) and int(value) >= least
+
+
+def _has(part: object, *methods: str) -> bool:
+    return all(callable(getattr(part, name, None)) for name in methods)
 
 
 def _fail(name: str, found: object, expected: str, remedy: str) -> NoReturn:
-    shown = repr(found) if isinstance(found, str | int | float | None) else type(found).__name__
-    raise ProgramError(f"Program.{name}: got {shown}, expected {expected}: {remedy}.")
+    raise ProgramError(f"Program.{name}: got {_shown(found)}, expected {expected}: {remedy}.")
 
 
-def _name(fn: object) -> str:
-    return getattr(fn, "__qualname__", repr(fn))
+def _shown(found: object) -> str:
+    if isinstance(found, type):
+        return f"the class {found.__name__}"
+    return repr(found) if isinstance(found, str | int | float | None) else type(found).__name__
+
+
+def _name(part: object) -> str:
+    """What a person calls it: a function by its name, an object by its class."""
+    return getattr(part, "__qualname__", None) or type(part).__name__

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from numbers import Integral
 from pathlib import Path
 
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from steadytrain.core.errors import ProgramError, UsageError
 from steadytrain.core.program import Program
+from steadytrain.guard import Guard
 from steadytrain.snapshots.checkpoints import Checkpoints
 from steadytrain.store.catalog import read_catalog
 from steadytrain.training.loop import Rhythm
@@ -20,7 +23,6 @@ def check_request(program: Program, rhythm: Rhythm, run_dir: Path | None, *, res
         UsageError: it cannot.
         ProgramError: the scheduler needs what a step cannot give it.
     """
-    _check_steps(rhythm)
     _check_scheduler(program)
     if run_dir is None and (resume or rhythm.checkpoint_every is not None):
         asked = "resume=True" if resume else "checkpoint_every"
@@ -46,14 +48,51 @@ def holds_run(run_dir: Path) -> bool:
     return recorded or bool(Checkpoints(run_dir).paths())
 
 
-def _check_steps(rhythm: Rhythm) -> None:
-    for name in ("steps", "validate_every", "checkpoint_every"):
-        value = getattr(rhythm, name)
-        if value is None and name != "steps":
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            msg = f"train({name}=...) must be a whole number of steps from 1 on, got {value!r}"
-            raise UsageError(f"{msg}. Leave validate_every or checkpoint_every out for never.")
+def check_types(program: object, guard: object, run_dir: object) -> None:
+    """What was handed over is of the kind that can be trained with.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not isinstance(program, Program):
+        msg = f"train(program): got {_kind(program)}, expected steadytrain.Program"
+        raise UsageError(f"{msg}: put model, optimizer, batches and loss_fn into one.")
+    if guard is not None and not isinstance(guard, Guard):
+        msg = f"train(guard=...): got {_kind(guard)}, expected steadytrain.Guard() or None"
+        raise UsageError(f"{msg}: pass guard=Guard() with parentheses.")
+    if run_dir is not None and (not isinstance(run_dir, str | os.PathLike) or run_dir == ""):
+        msg = f"train(run_dir=...): got {run_dir!r}, expected the path of a directory"
+        raise UsageError(f"{msg}: leave it out to keep the run in memory.")
+
+
+def rhythm_of(steps: int, validate_every: int | None, checkpoint_every: int | None) -> Rhythm:
+    """When the loop does what, as whole numbers, numpy's among them.
+
+    Raises:
+        UsageError: one is none.
+    """
+    return Rhythm(
+        steps=_whole("steps", steps),
+        validate_every=None if validate_every is None else _whole("validate_every", validate_every),
+        checkpoint_every=(
+            None if checkpoint_every is None else _whole("checkpoint_every", checkpoint_every)
+        ),
+    )
+
+
+def _whole(name: str, value: object) -> int:
+    if type(value) is bool or not isinstance(value, Integral) or int(value) < 1:
+        msg = f"train({name}=...) must be a whole number of steps from 1 on, got {value!r}"
+        optional = "" if name == "steps" else f" Leave {name} out for never."
+        raise UsageError(f"{msg}.{optional}")
+    return int(value)
+
+
+def _kind(value: object) -> str:
+    """What was given, as a person would call it."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return type(value).__name__
 
 
 def _check_scheduler(program: Program) -> None:

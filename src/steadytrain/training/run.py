@@ -29,6 +29,15 @@ class Run:
     """Whether Ctrl-C or the guard ended it before the steps asked for; the last event says which."""
     _findings: list[Finding] = field(default_factory=list[Finding], repr=False)
 
+    def __str__(self) -> str:
+        loss = self.metrics.get("loss")
+        parts = [f"{self.metrics.get('steps', 0):.0f} steps"]
+        parts += ["interrupted"] if self.interrupted else []
+        parts += [] if loss is None else [f"loss {loss:.4g}"]
+        parts += [f"{len(self._findings)} findings", f"{len(self.events)} events"]
+        parts += [] if self.run_dir is None else [f"kept in {self.run_dir}"]
+        return ", ".join(parts)
+
     def findings(self) -> list[Finding]:
         """What the rules saw, in order of step."""
         return list(self._findings)

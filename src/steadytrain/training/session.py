@@ -18,11 +18,11 @@ from steadytrain.snapshots.settings import attributes_of
 from steadytrain.snapshots.snapshot import capture
 from steadytrain.snapshots.stream import Stream
 from steadytrain.snapshots.writing import checked
-from steadytrain.training.loop import Loop, Rhythm, device_of
+from steadytrain.training.loop import Loop, device_of
 from steadytrain.training.progress import make_display
 from steadytrain.training.record import BareRecord, Record
 from steadytrain.training.repetition import Repetition
-from steadytrain.training.request import check_request
+from steadytrain.training.request import check_request, check_types, rhythm_of
 from steadytrain.training.run import Run
 from steadytrain.training.snapshot import saved_parts, take_up
 from steadytrain.training.stepping import provide_scaler
@@ -91,7 +91,8 @@ def train(
         StoreError: every checkpoint is damaged.
         SystemExit: SIGTERM ended the run; all of it is saved.
     """
-    rhythm = Rhythm(steps=steps, validate_every=validate_every, checkpoint_every=checkpoint_every)
+    check_types(program, guard, run_dir)
+    rhythm = rhythm_of(steps, validate_every, checkpoint_every)
     directory = None if run_dir is None else Path(run_dir)
     check_request(program, rhythm, directory, resume=resume)
     provide_scaler(program, device_of(program))
@@ -112,7 +113,7 @@ def train(
     if watch:
         record = open_watch(program, directory, row, rules=rules, every=every, name=name)
     used = getattr(record, "run_dir", None) or directory
-    display = make_display(progress, program.step, steps)
+    display = make_display(progress, program.step, rhythm.steps)
     loop = Loop(program, record, rhythm, row, used, microbatches, sources, display, guard)
     loop.before = before
     loop.expect(repetition)
