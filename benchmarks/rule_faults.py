@@ -1,12 +1,14 @@
 """Scores every rule on real small networks, healthy ones and ones with a planted fault.
 
     OMP_NUM_THREADS=1 python benchmarks/rule_faults.py [--seeds 6] [--jobs 2] [--write] [--only NAME]
+        [--keep FOLDER] [--minutes 3]
 
 Recall is the share of faulty runs in which one of the rules meant for the fault speaks, at or
 after its onset; delay counts steps from the onset; the layer is right if the finding's first
 site is the planted one. False alarms are findings of warning or above on healthy runs. Even
 seeds were looked at while limits were chosen, odd ones were only scored. `--write` replaces
-benchmarks/results/rule_faults.md.
+benchmarks/results/rule_faults.md. With `--keep` the measurements of every run are kept and judged again
+by the rules as they are now; with `--minutes` it ends after some runs, to be called once more.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +33,10 @@ from torch.nn import functional as F  # noqa: N812
 
 import steadytrain as st
 from steadytrain.core.finding import Finding, Severity
-from steadytrain.engine import known_rules
+from steadytrain.core.history import History
+from steadytrain.engine import judge, known_rules
 from steadytrain.lab.datasets import digits
+from steadytrain.lab.zoo.kept import Kept, read_kept, write_kept
 from steadytrain.lab.zoo.scoring import Share
 
 RESULT = Path(__file__).parent / "results" / "rule_faults.md"
@@ -53,10 +58,10 @@ class Setup:
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
     at: dict[int, Callable[[], None]] = field(default_factory=dict)
 
-    def run(self) -> list[Finding]:
+    def run(self) -> History:
         optimizer = self.optimizer or torch.optim.Adam(self.model.parameters(), lr=self.rate)
         base = [group["lr"] for group in optimizer.param_groups]
-        with st.watch(self.model, optimizer) as watch:
+        with st.watch(self.model, optimizer, rules=[]) as watch:
             for step in range(self.steps):
                 self.at.get(step, lambda: None)()
                 if self.schedule:
@@ -71,7 +76,7 @@ class Setup:
                 if self.zero_grad:
                     optimizer.zero_grad()
                 watch.log(loss=loss)
-        return watch.findings()
+        return watch.history
 
 
 class Residual(nn.Module):
@@ -501,12 +506,12 @@ HEALTHY: dict[str, tuple[tuple[str, ...], Callable[[str, int], Setup]]] = {
 }
 
 
-def gan(seed: int, steps: int = 600) -> list[Finding]:
+def gan(seed: int, steps: int = 600) -> History:
     torch.manual_seed(seed)
     maker, critic = mlp([4, 64, 64, 2]), mlp([2, 64, 64, 1], lambda: nn.LeakyReLU(0.2))
     made = torch.optim.Adam(maker.parameters(), lr=5e-4, betas=(0.5, 0.99))
     judged = torch.optim.Adam(critic.parameters(), lr=5e-4, betas=(0.5, 0.99))
-    with st.watch({"maker": maker, "critic": critic}, [made, judged]) as watch:
+    with st.watch({"maker": maker, "critic": critic}, [made, judged], rules=[]) as watch:
         for _ in range(steps):
             angle = torch.rand(64) * 2 * math.pi
             real, fake = torch.stack([angle.cos(), angle.sin()], 1), maker(torch.randn(64, 4))
@@ -518,15 +523,15 @@ def gan(seed: int, steps: int = 600) -> list[Finding]:
             F.softplus(-critic(fake)).mean().backward()
             made.step()
             watch.log(loss=loss)
-    return watch.findings()
+    return watch.history
 
 
-def policy_gradient(seed: int, steps: int = 600) -> list[Finding]:
+def policy_gradient(seed: int, steps: int = 600) -> History:
     torch.manual_seed(seed)
     model = mlp([6, 32, 32, 4], nn.Tanh)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     answer = torch.randn(6, 4)
-    with st.watch(model, optimizer) as watch:
+    with st.watch(model, optimizer, rules=[]) as watch:
         for _ in range(steps):
             state = torch.randn(16, 6)
             choice = torch.distributions.Categorical(logits=model(state))
@@ -539,10 +544,10 @@ def policy_gradient(seed: int, steps: int = 600) -> list[Finding]:
             optimizer.step()
             optimizer.zero_grad()
             watch.log(loss=loss)
-    return watch.findings()
+    return watch.history
 
 
-WHOLE: dict[str, Callable[[int], list[Finding]]] = {
+WHOLE: dict[str, Callable[[int], History]] = {
     "GAN on a ring": gan,
     "policy gradient": policy_gradient,
 }
@@ -562,19 +567,35 @@ class Result:
         return self.seed % 2 == 1
 
 
-def run(job: tuple[str, str, str, int]) -> Result:
+Job = tuple[str, str, str, int]
+
+
+def run(job: Job, keep: Path | None = None) -> Result:
+    """The run as the rules judge it now; made where it is not kept."""
     kind, case, arch, seed = job
     torch.set_num_threads(1)
-    site = None
-    if kind == "faulty":
-        setup, site = FAULTS[case].plant(arch, seed)
-        findings, steps = setup.run(), setup.steps
-    elif case in WHOLE:
-        findings, steps = WHOLE[case](seed), 600
-    else:
-        setup = HEALTHY[case][1](arch, seed)
-        findings, steps = setup.run(), setup.steps
-    return Result(case, arch, seed, steps, findings, site)
+    site = FAULTS[case].plant(arch, seed)[1] if kind == "faulty" else None
+    path = None if keep is None else kept_path(keep, job)
+    kept = None if path is None else read_kept(path)
+    if kept is None:
+        history, steps = measured(job)
+        kept = Kept(history=history, steps=steps, seconds=0.0, watch_seconds=0.0, code="")
+        if path is not None:
+            write_kept(path, kept)
+    return Result(case, arch, seed, kept.steps, judge(kept.history), site)
+
+
+def measured(job: Job) -> tuple[History, int]:
+    kind, case, arch, seed = job
+    if case in WHOLE:
+        return WHOLE[case](seed), 600
+    setup = FAULTS[case].plant(arch, seed)[0] if kind == "faulty" else HEALTHY[case][1](arch, seed)
+    return setup.run(), setup.steps
+
+
+def kept_path(keep: Path, job: Job) -> Path:
+    kind, case, arch, seed = job
+    return keep / kind / arch / f"{case.replace(' ', '-').replace(',', '')}.{seed}.npz"
 
 
 def wilson(hits: int, total: int) -> str:
@@ -674,6 +695,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--keep", type=Path, help="folder of finished runs")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="with --keep: end after")
     parser.add_argument("--show", action="store_true", help="print the findings of every run")
     args = parser.parse_args()
     jobs = [
@@ -693,7 +716,12 @@ def main() -> None:
     start = time.time()
     results: list[Result] = []
     with ProcessPoolExecutor(args.jobs) as pool:
-        for result in pool.map(run, jobs):
+        left = [job for job in jobs if args.keep and not kept_path(args.keep, job).exists()]
+        for start_of in range(0, len(left), 4 * args.jobs):
+            if time.time() - start > 60 * args.minutes:
+                sys.exit(f"{len(left) - start_of} of {len(jobs)} runs are left: call it once more")
+            list(pool.map(partial(run, keep=args.keep), left[start_of : start_of + 4 * args.jobs]))
+        for result in pool.map(partial(run, keep=args.keep), jobs):
             results.append(result)
             sys.stderr.write(
                 f"{len(results)}/{len(jobs)} {result.case}, {result.arch}, seed {result.seed}\n"

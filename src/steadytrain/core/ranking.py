@@ -4,7 +4,8 @@ A finding nominates causes in order. Most findings describe a symptom that has m
 earliest of these counts most, because what comes after it may be its consequence. A finding that
 nominates one cause or two has seen the thing itself (a decay, a dropout, a gradient that was not
 cleared): it counts more, whenever it came. The order within a finding counts, and so does its
-severity. Findings that nominate one cause add up.
+severity. Findings that nominate one cause add up; several that say the same of one step, as those on a
+value that is not finite and passes from module to loss to gradient, count once.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def rank(findings: Iterable[Nomination]) -> list[tuple[str, float]]:
         >>> [cause for cause, _ in rank([early, exact])]
         ['momentum-too-high', 'lr-too-high', 'missing-warmup', 'init-too-large']
     """
-    listed = sorted(findings, key=lambda one: one.step)
+    listed = _once(sorted(findings, key=lambda one: one.step))
     weights: dict[str, float] = {}
     age, last = 1.0, None
     for one in listed:
@@ -69,3 +70,13 @@ def rank(findings: Iterable[Nomination]) -> list[tuple[str, float]]:
     total = sum(weights.values())
     ranked = sorted(weights.items(), key=lambda item: -item[1])
     return [(cause, round(weight / total, 6)) for cause, weight in ranked]
+
+
+def _once(listed: Sequence[Nomination]) -> list[Nomination]:
+    """Of the findings on one step that nominate the same causes, the gravest."""
+    kept: dict[tuple[int, tuple[str, ...]], Nomination] = {}
+    for one in listed:
+        key = one.step, tuple(one.causes)
+        if key not in kept or one.severity > kept[key].severity:
+            kept[key] = one
+    return list(kept.values())

@@ -134,6 +134,9 @@ def _of_loss(history: History, step: int) -> tuple[str, ...]:
     largest, is_chance = _last_output(history, step)
     if is_chance:
         return ("log-of-zero", "div-by-zero", "infeasible-target")
+    made_of = _of_formula(history, step, largest)
+    if made_of:
+        return made_of
     if largest > EXPONENT:
         return ("exp-overflow", "log-of-zero", "lr-too-high")
     if _is_half(history, step):
@@ -141,6 +144,32 @@ def _of_loss(history: History, step: int) -> tuple[str, ...]:
     if _any(history, "loss_num_nan", step):
         return ("div-by-zero", "exp-overflow", "log-of-zero")
     return ("log-of-zero", "infeasible-target", "exp-overflow")
+
+
+def _of_formula(history: History, step: int, largest: float) -> tuple[str, ...]:
+    """What the operations next to the loss can do, where they were seen; empty where none can.
+
+    An exponential is blamed before a logarithm only where its argument may be large: its own
+    logarithm, a difference of two, is as often the last operation.
+    """
+    logs, exps, quotients = (
+        _first(history, f"loss_num_{kind}", step) > 0 for kind in ("logs", "exps", "quotients")
+    )
+    if not (logs or exps or quotients):
+        return ()
+    order = ["exp-overflow"] * exps + ["log-of-zero"] * logs + ["div-by-zero"] * quotients
+    if logs and exps and not largest > EXPONENT:
+        order = ["log-of-zero", "exp-overflow", *order[2:]]
+    if _is_half(history, step):
+        order.insert(1, "fp16-overflow")
+    rest = ("div-by-zero", "infeasible-target", "log-of-zero", "exp-overflow", "lr-too-high")
+    return (*order, *(name for name in rest if name not in order))[:4]
+
+
+def _first(history: History, stat: str, step: int) -> float:
+    """The first value of a statistic of the whole run, NaN where it came later or never."""
+    steps, rows = history.head(stat, 1)
+    return float(rows[0, 0]) if len(steps) and steps[0] <= step else float("nan")
 
 
 def _last_output(history: History, step: int) -> tuple[float, bool]:
@@ -163,6 +192,11 @@ def _of_backward(history: History, step: int) -> tuple[str, ...]:
     """The loss was finite and its gradient is not."""
     if _is_half(history, step):
         return ("fp16-overflow", "sqrt-zero-grad", "div-by-zero")
+    if (
+        _first(history, "loss_num_logs", step) > 0
+        and not _first(history, "loss_num_roots", step) > 0
+    ):
+        return ("log-of-zero", "sqrt-zero-grad", "div-by-zero")
     return ("sqrt-zero-grad", "div-by-zero", "log-of-zero")
 
 

@@ -112,6 +112,9 @@ class ConstantOutput:
         if len(chosen) < LOOKS or not begun[chosen[-1]] > 0:
             return
         last, reads = int(chosen[-1]), int(chosen[-2])
+        ends = history.head("saturated_fraction", LOOKS)[1]
+        if np.isfinite(ends[:, last : last + 1]).any():  # its ends are told of elsewhere
+            return
         left = looks[:, last] / begun[last]
         fed = looks[:, reads] > STILL_READS * begun[reads]
         if (left < self.min_share).all() and fed.all() and _is_high(history, step):

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -40,6 +41,10 @@ from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.rule import rule, state
 from steadytrain.rules._extent import extent, named
+
+MOST: Final = 0.8
+"""Share of dead units up to which it is only noted where the loss has fallen to a tenth: what is left
+does the work."""
 
 
 @rule(
@@ -61,7 +66,7 @@ class DeadUnits:
 
     @property
     def lookback(self) -> int:
-        return 0
+        return 16
 
     def check(self, history: History, /) -> Iterator[Finding]:
         for stat, what in (
@@ -71,20 +76,28 @@ class DeadUnits:
             steps, shares = history.measured(stat)
             hit = (shares > self.max_fraction) | (shares == 1)
             for row in np.flatnonzero(hit.any(axis=1) & (steps >= history.fresh)):
-                yield self._finding(
-                    history.sites(stat), int(steps[row]), shares[row], hit[row], what
-                )
+                step = int(steps[row])
+                solved = _is_solved(history, step)
+                yield self._finding(history.sites(stat), step, shares[row], hit[row], what, solved)
 
     def _finding(
-        self, names: tuple[str, ...], step: int, shares: Floats, hit: np.ndarray, what: str
+        self,
+        names: tuple[str, ...],
+        step: int,
+        shares: Floats,
+        hit: np.ndarray,
+        what: str,
+        solved: bool,
     ) -> Finding:
         measured = np.isfinite(shares)
         whole = np.flatnonzero(shares == 1)
         worst = int(whole[0]) if len(whole) else int(np.nanargmax(shares))
+        spared = solved and not shares[worst] > MOST
+        grave = Severity.NOTE if spared else Severity.WARNING
         return state(
             self,
             step=step,
-            severity=Severity.CRITICAL if len(whole) else Severity.WARNING,
+            severity=Severity.CRITICAL if len(whole) else grave,
             site=names[worst],
             message=f"{shares[worst]:.0%} of {what} were zero on every input at {names[worst]} "
             f"({extent(hit, measured, 'modules')} above {self.max_fraction:.0%}): they get no gradient "
@@ -96,3 +109,9 @@ class DeadUnits:
                 "num_measured": measured.sum(),
             },
         )
+
+
+def _is_solved(history: History, step: int) -> bool:
+    first, now = history.head("loss", 8)[1], history.between("loss", step - 15, step + 1)
+    now = now[np.isfinite(now)]
+    return bool(len(first) and len(now) and 0 <= np.median(now) < 0.1 * np.median(first))

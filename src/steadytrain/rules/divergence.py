@@ -73,6 +73,11 @@ STRIDE: Final = 16
 RECENT: Final = 24
 """Newest values that say how loud the loss is now."""
 
+LEAP: Final = 8
+"""Steps back in which a single batch may have lifted the loss."""
+
+_LEAP: Final = ("bad-batch", "missing-grad-clip", "lr-too-high")
+
 START: Final = 31
 """First losses that say whether a run ran away before it had a past."""
 
@@ -142,10 +147,14 @@ class Divergence:
     def _from_the_start(self, history: History, losses: Trail) -> Iterator[Finding]:
         """A loss that rose within the first steps and stays far above the first one: no past tells."""
         steps, head = history.head("loss", START)
-        due = losses.steps[losses.rows] == steps[-1] if len(steps) == START else np.zeros(0, bool)
+        due = (
+            losses.steps[losses.rows] == steps[-1]
+            if len(steps) == START
+            else np.zeros(0, dtype=np.bool_)
+        )
         if not due.any():
             return
-        begun, level = float(np.median(head[:2])), float(np.median(head[-10:]))
+        begun, level = float(head[0, 0]), float(np.median(head[-10:]))
         if begun > 0 and not head[10:].min() <= self.max_first * begun:
             yield self._finding(history, int(steps[-1]), begun, level - begun)
 
@@ -194,8 +203,20 @@ class Divergence:
             message=f"The loss has risen to {number(expected + rise)} from a level of {number(expected)}, "
             f"{share} since {number(beginning)} at the start, and stays there. Lower the learning rate "
             "from a checkpoint before the rise, or clip the gradient norm.",
+            causes=_LEAP if _leapt(history, step, rise) else (),
             evidence={"level": expected + rise, "best": expected, "beginning": beginning},
         )
+
+
+def _leapt(history: History, step: int, rise: float) -> bool:
+    """Whether the gradient had jumped by as much as the loss rose: one batch, not the rate, did it."""
+    norms = history.between("grad_norm_total", step - LEAP - 16, step + 1)[:, 0]
+    losses = history.between("loss", step - LEAP, step + 1)[:, 0]
+    calm, late = norms[:16], norms[16:]
+    if not (np.isfinite(calm).sum() >= 8 and np.isfinite(late).any()):
+        return False
+    once = bool(np.nanmax(np.diff(losses), initial=-np.inf) > 0.5 * rise)
+    return once and bool(np.nanmax(late) > 10 * np.nanmax(calm))
 
 
 def _error(losses: Trail, smooth: int) -> Floats:

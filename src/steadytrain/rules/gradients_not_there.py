@@ -62,6 +62,9 @@ FIRST_STEPS: Final = 2
 NOTHING: Final = 1e-6
 """Share of the first loss that is left where a task is solved to the last bit."""
 
+TWICE: Final = 2
+"""Backward passes of a step of which the first may be a probe: sharpness-aware steps climb first."""
+
 ZERO: Final = (
     "dying-relu",
     "output-activation-mismatch",
@@ -129,10 +132,11 @@ class GradientsNotThere:
         else:
             what = f"each of the step's {number(count)} backward passes found the earlier ones' cleared"
             causes = ("step-order", "accum-not-divided")
+        least = Severity.WARNING if count > TWICE else Severity.NOTE
         yield state(
             self,
             step=step,
-            severity=Severity.CRITICAL if kind == "gone" else Severity.WARNING,
+            severity=Severity.CRITICAL if kind == "gone" else least,
             message=f"On {self.min_steps} steps in a row {what}. Call zero_grad after the optimizer's step, "
             "never between a backward pass and the step it belongs to.",
             causes=causes,

@@ -1,8 +1,8 @@
 """Half-precision gradients are too small to be told from zero.
 
 ## What it sees
-Within the first looks, most elements of most gradients are exactly zero, biases included, while the
-units of the network are alive and no loss scale is in use.
+Within the first looks, most elements of most gradients are exactly zero, biases included, and the
+others tiny, while the units of the network are alive and no loss scale is in use.
 
 ## Why it matters
 float16 ends at 6e-8: what is smaller is lost, and the parts with small gradients are not trained.
@@ -12,6 +12,10 @@ float16 ends at 6e-8: what is smaller is lost, and the parts with small gradient
     grad_zero_fraction@a.bias 0.51x2
     grad_zero_fraction@b.weight 0.51x2
     grad_zero_fraction@b.bias 0.51x2
+    grad_max@a.weight 0.9e-3x2
+    grad_max@a.bias 0.9e-3x2
+    grad_max@b.weight 0.9e-3x2
+    grad_max@b.bias 0.9e-3x2
     dead_fraction@act 0.1x2
 
 ## Stays silent on
@@ -19,12 +23,30 @@ float16 ends at 6e-8: what is smaller is lost, and the parts with small gradient
     grad_zero_fraction@a.bias 0.49x2
     grad_zero_fraction@b.weight 0.49x2
     grad_zero_fraction@b.bias 0.49x2
+    grad_max@a.weight 0.9e-3x2
+    grad_max@a.bias 0.9e-3x2
+    grad_max@b.weight 0.9e-3x2
+    grad_max@b.bias 0.9e-3x2
+    dead_fraction@act 0.1x2
+
+    grad_zero_fraction@a.weight 0.9x2
+    grad_zero_fraction@a.bias 0.9x2
+    grad_zero_fraction@b.weight 0.9x2
+    grad_zero_fraction@b.bias 0.9x2
+    grad_max@a.weight 1.1e-3x2
+    grad_max@a.bias 1.1e-3x2
+    grad_max@b.weight 1.1e-3x2
+    grad_max@b.bias 1.1e-3x2
     dead_fraction@act 0.1x2
 
     grad_zero_fraction@a.weight 0.9x2
     grad_zero_fraction@a.bias 0.9x2
     grad_zero_fraction@b.weight 0.0x2
     grad_zero_fraction@b.bias 0.0x2
+    grad_max@a.weight 0.9e-3x2
+    grad_max@a.bias 0.9e-3x2
+    grad_max@b.weight 0.9e-3x2
+    grad_max@b.bias 0.9e-3x2
     dead_fraction@act 0.1x2
 
 ## What to do
@@ -50,6 +72,11 @@ from steadytrain.rules._extent import extent, named
 from steadytrain.rules._looks import REACH, Look, lasting
 
 EARLY: Final = 200
+
+MAX_SIZE: Final = 1e-3
+"""Largest element of a gradient half of which may lie below the smallest half-precision number, 6e-8:
+elements of one gradient span four decades. Samples that are right already leave zeros beside larger
+ones."""
 
 MAX_SILENT: Final = 0.85
 """Zeros in an output from which on zeros of the gradient are no surprise."""
@@ -81,7 +108,8 @@ class GradientsRoundToZero:
                 continue
             gone = history.between("grad_norm_total", look.step, look.step + 1)[0, 0] == 0
             scaled = gone or _is_scaled(history, look.step)  # gone altogether is another fault
-            if _is_alive(history, look.step) and not scaled:
+            tiny = _largest(history, look) < MAX_SIZE
+            if _is_alive(history, look.step) and tiny and not scaled:
                 yield self._finding(history, look)
 
     def _finding(self, history: History, look: Look) -> Finding:
@@ -110,6 +138,12 @@ def _is_alive(history: History, step: int) -> bool:
         if len(seen) and np.isfinite(seen).any() and np.nanmedian(seen) > 0.3:
             return False
     return True
+
+
+def _largest(history: History, look: Look) -> float:
+    """The median gradient's largest element; NaN where it was not measured."""
+    largest = history.between("grad_max", look.step, look.step + 1)[0][look.hit]
+    return float(np.median(largest)) if np.isfinite(largest).all() else float("nan")
 
 
 def _is_scaled(history: History, step: int) -> bool:

@@ -81,9 +81,9 @@ class MemoryGrowth:
             held = trail(history, stat)
             began = history.head(stat, 1)[0]
             for row in range(held.first, len(held.steps)):
-                first = int(np.searchsorted(held.steps, held.steps[row] - WINDOW))
-                rows: Rows = np.arange(first, row + 1, dtype=np.int64)
-                kept = _spread_out(rows[held.steps[rows] > began[0]])
+                oldest = max(int(held.steps[row]) - WINDOW, int(began[0]) + 1)
+                first = int(np.searchsorted(held.steps, oldest))
+                kept = _spread_out(np.arange(first, row + 1, dtype=np.int64))
                 if self._grows(held.steps[kept], held.values[kept]):
                     step, since = int(held.steps[row]), int(held.steps[kept[0]])
                     yield self._finding(history, stat, step, since, held.values[kept])

@@ -47,6 +47,7 @@ No threshold but exact zero; fifty steps let projections that begin at zero open
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,6 +60,10 @@ from steadytrain.rules._depth import tenth_rows
 from steadytrain.rules._extent import Mask, extent, named
 
 _MISSING = ("params-not-in-optimizer", "stale-optimizer-params")
+_STALE = ("stale-optimizer-params", "params-not-in-optimizer")
+"""The optimizer holds tensors of another model: it was built before this one."""
+_STRANGER = re.compile(r"optimizer\d+\.group\d+\.\d+")
+"""The name of a parameter that only an optimizer holds."""
 _STUCK = ("low-precision-update-lost", "frozen-params", "lr-schedule-wrong")
 _CUT = ("detached-graph", "frozen-params")
 
@@ -111,9 +116,12 @@ class UntrainedParameter:
 
     def _missing(self, history: History, step: int, held: np.ndarray) -> Finding:
         hit = held == 0
-        shown = named(history.sites("in_optimizer"), hit)
+        names = history.sites("in_optimizer")
+        shown = named(names, hit)
+        strangers = np.array([bool(_STRANGER.match(name)) for name in names]) & (held == 1)
         return self._say(
-            history, step, Severity.WARNING, hit, np.isfinite(held), _MISSING,
+            history, step, Severity.WARNING, hit, np.isfinite(held),
+            _STALE if strangers.any() else _MISSING,
             f"require a gradient but are in no watched optimizer, {shown[0]} first (0 is right): they stay as "
             "they were initialised. Give them to the optimizer, or set requires_grad_(False) to freeze them.",
         )  # fmt: skip

@@ -52,7 +52,7 @@ class GuardedStep:
         if program.step_fn is None:
             self._canonical = CanonicalStep(program, record, device)
         else:
-            self._own = OwnStep(program)
+            self._own = OwnStep(program, record)
             self._measure_every_step()
 
     def __call__(self, microbatches: Stream) -> torch.Tensor | None:
@@ -125,7 +125,7 @@ class _Seen:
 
     def _read(self) -> Any:
         batch = next(self._stream)
-        self._engine.data.limit(batch)
+        self._engine.data.hand_out(batch)
         return batch
 
 

@@ -26,6 +26,10 @@ class Record(Protocol):
         """The gradients are clipped; returns the norm before."""
         ...
 
+    def look_at_loss(self, loss: torch.Tensor) -> None:
+        """What the loss is made of may be noted."""
+        ...
+
     def log(self, **values: Any) -> None:
         """The values belong to the step that was finished last."""
         ...
@@ -75,6 +79,9 @@ class BareRecord:
 
     def clip_grad_norm_(self, max_norm: float, *, parameters: Any = None) -> torch.Tensor:
         return torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+
+    def look_at_loss(self, loss: torch.Tensor) -> None:
+        """No rule reads it of an unwatched run."""
 
     def log(self, **values: Any) -> None:
         step = max(0, self._program.step + self._offset)

@@ -53,7 +53,9 @@ class CanonicalStep:
             batch = next(microbatches)
             with autocast(program.precision, self._device):
                 loss = program.loss_fn(program.model, batch) if program.loss_fn else None
-            window.add(differentiable_scalar(loss), self._scale.scale)
+            scalar_loss = differentiable_scalar(loss)
+            self._record.look_at_loss(scalar_loss)
+            window.add(scalar_loss, self._scale.scale)
         return window.loss
 
     def commit(self) -> bool:
@@ -77,19 +79,23 @@ class CanonicalStep:
 class OwnStep:
     """The user's `step_fn` as it is: precision, accumulation, clip and schedule are its own."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, record: Record) -> None:
         self._program = program
+        self._record = record
 
     def __call__(self, microbatches: Iterator[Any]) -> torch.Tensor:
         """One call of `step_fn`; returns the loss it gave back."""
         program = self._program
         batch = next(microbatches)
-        return scalar(program.step_fn(program, batch) if program.step_fn else None)
+        loss = program.step_fn(program, batch) if program.step_fn else None
+        if isinstance(loss, torch.Tensor):
+            self._record.look_at_loss(loss)
+        return scalar(loss)
 
 
 def make_step(program: Program, record: Record, device: torch.device) -> CanonicalStep | OwnStep:
     """The step that `program` asks for."""
-    return OwnStep(program) if program.step_fn else CanonicalStep(program, record, device)
+    return OwnStep(program, record) if program.step_fn else CanonicalStep(program, record, device)
 
 
 def provide_scaler(program: Program, device: torch.device) -> None:

@@ -93,6 +93,9 @@ class Measuring:
         if deep:
             for group, value in enumerate(self._optimizers[owner].momenta()):
                 self._record("momentum", value, [f"{prefix}group{group}"])
+            for group, rate in enumerate(self._optimizers[owner].base_rates()):
+                if rate is not None:
+                    self._record("base_learning_rate", rate, [f"{prefix}group{group}"])
 
     def updates(self, owner: int, *, deep: bool) -> None:
         """Parameter norms and update norms of the optimizer's step are in the row."""
@@ -120,6 +123,17 @@ class Measuring:
         stale = [flag for _, flag in taken if flag is not None]
         if stale:
             self._record("stale_grad_fraction", _mean(stale))
+
+    def waiting(self, owner: int) -> None:
+        """How long another optimizer than `owner` has been reached and not stepped is in the row."""
+        others = [
+            sentinel.arrivals
+            for other, owned in enumerate(self.sentinels)
+            for sentinel in owned
+            if other != owner
+        ]
+        if others:
+            self._record("waiting_backwards", float(max(others)))
 
     def held(self) -> None:
         """Which parameters an optimizer holds is in the row, if that changed."""

@@ -107,6 +107,11 @@ class WatchedOptimizer:
         """The momentum of every group."""
         return [moments.momentum_of(group) for group in self.optimizer.param_groups]
 
+    def base_rates(self) -> list[float | None]:
+        """The rate of every group that a schedule multiplies, None where none has said so."""
+        rates = [group.get("initial_lr") for group in self.optimizer.param_groups]
+        return [float(rate) if isinstance(rate, int | float) else None for rate in rates]
+
     def learning_rates(self) -> list[float | Tensor]:
         """The rate of every group: a tensor where the optimizer keeps one."""
         rates = [group.get("lr", float("nan")) for group in self.optimizer.param_groups]

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from steadytrain.probes import loss_graph
 from steadytrain.watching.alarm import Alarm
 from steadytrain.watching.clock import Clock
 from steadytrain.watching.forward import WatchedForward
@@ -63,6 +64,7 @@ class Recording:
         """Parameters by id whose gradients were measured in the open row."""
         self.clock = Clock()
         self._logged = Logged()
+        self._knows_loss = False
         self.stepping = Stepping(len(optimizers), skips=scaling.known, first=first_step)
         self.optimizers = [WatchedOptimizer(optimizer, sites) for optimizer in optimizers]
         self.forward = WatchedForward(models, boundary)
@@ -104,6 +106,8 @@ class Recording:
             self._collect_of(owner)
         self.measuring.arrivals(owner, has_closure=has_closure)
         self.measuring.updates(owner, deep=self._is_sampled(self.stepping.row))
+        if self._is_sampled(self.stepping.row):
+            self.measuring.waiting(owner)
         if not self.stepping.stepped:
             self._end_step()
         self.stepping.step(owner)
@@ -129,8 +133,20 @@ class Recording:
         places = [index[id(param)] for param in params if id(param) in index]
         self._record("clip_coefficient", coefficient, places)
 
+    def look_at_loss(self, loss: object) -> None:
+        """What the loss is made of is in a row, once per run."""
+        if self._knows_loss:
+            return
+        counts = loss_graph.operations(loss)
+        if counts is not None:
+            self._knows_loss = True
+            say = self._record if self.stepping.is_open else self._logged.wait
+            for name, count in counts.items():
+                say(name, count)
+
     def log(self, values: Mapping[str, object]) -> None:
         """The loop tells a number, or what should be one."""
+        self.look_at_loss(values.get("loss"))
         if not self.optimizers and self._begins_a_row(values):
             self._open_row()
         for name, value in values.items():

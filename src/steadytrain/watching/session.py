@@ -154,6 +154,15 @@ class Watch:
         with self._part("log") as recording:
             recording.log(values)
 
+    def look_at_loss(self, loss: Tensor) -> None:
+        """What the loss is made of is noted, once per run: it tells what makes a NaN of it.
+
+        `log` does so where the loss it is given still has its graph; call this before a loop that
+        logs `loss.item()`. No tensor is read.
+        """
+        with self._part("log") as recording:
+            recording.look_at_loss(loss)
+
     def findings(self) -> list[Finding]:
         """Everything found so far, in order of step; what was measured until now is judged."""
         self.flush()
