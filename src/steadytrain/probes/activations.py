@@ -2,39 +2,31 @@
 
 Stage: forward, on sampled steps, by forward hooks that are attached for that step only and that
 read detached outputs. Cost: a few passes over at most `MAX_ELEMENTS` elements of each output,
-so a large activation is measured on an even part of its batch. No synchronisation. Under
-`torch.compile` the hooks trace to nothing.
-
-A unit is dead when it was zero on *every* input of a probe window of several sampled steps; a
-healthy ReLU layer is half zeros and has no dead unit. Networks that call `F.relu` show their
-dead units at the module that reads them, where the input comes from inside the network.
+so a large activation is measured on an even part of its batch; small ones are copied and
+measured side by side once the step is over, since a call costs more than their elements. No
+synchronisation. Under `torch.compile` the hooks trace to nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from steadytrain.probes import attention, layers
+from steadytrain.probes.foreach import SMALL
 from steadytrain.probes.gradients import dense_values
+from steadytrain.probes.units import Units, unit_dim, units_of
 
-MAX_ELEMENTS: Final = 1 << 16
+MAX_ELEMENTS: Final = 1 << 15
 """Elements of an output that are read."""
-
-MIN_WINDOW_CALLS: Final = 3
-MIN_WINDOW_INPUTS: Final = 256
-MAX_WINDOW_CALLS: Final = 10
-"""A probe window ends after three sampled steps with 256 inputs, or after ten."""
 
 _RECTIFIERS: Final = (nn.ReLU, nn.ReLU6, nn.Threshold, nn.Hardswish, nn.Hardshrink, nn.Softshrink)
 _READERS: Final = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _LOOKED_INTO: Final = (*layers.READERS, nn.modules.batchnorm._BatchNorm)
-_CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-
 _RANGES: Final[dict[type[nn.Module], tuple[float, float]]] = {
     nn.Sigmoid: (0.0, 1.0),
     nn.Hardsigmoid: (0.0, 1.0),
@@ -82,72 +74,32 @@ def part_of(tensor: Tensor) -> Tensor:
     return tensor.contiguous()
 
 
-def measure(module: nn.Module, part: Tensor) -> Tensor:
-    """The `STATISTICS` of a part of a module's output: [6] in float32.
+def measure(parts: Tensor, bounds: tuple[float, float] | None) -> Tensor:
+    """The `STATISTICS` of parts of outputs, side by side: [outputs, 6] in float32.
 
     Args:
-        module: says whether the output is bounded.
-        part: real, detached, not empty.
+        parts: [outputs, elements], real, detached, not empty.
+        bounds: the range of what the modules can put out; None if it has none.
     """
-    wide = part if part.dtype is torch.float64 else part.float()
-    mean = wide.mean()
+    wide = parts if parts.dtype is torch.float64 else parts.float()
+    mean = wide.mean(dim=1, keepdim=True)
     # two vectorised passes: on a CPU `var_mean` takes ten times as long
-    std = torch.linalg.vector_norm(wide - mean) / wide.numel() ** 0.5
-    low, high = torch.aminmax(wide)
-    zeros = torch.eq(wide, 0, out=torch.empty_like(wide)).mean()  # `count_nonzero` branches
+    std = torch.linalg.vector_norm(wide - mean, dim=1, keepdim=True) / wide.shape[1] ** 0.5
+    low, high = wide.amin(dim=1, keepdim=True), wide.amax(dim=1, keepdim=True)
+    # `count_nonzero` branches
+    zeros = torch.eq(wide, 0, out=torch.empty_like(wide)).mean(dim=1, keepdim=True)
     rms = (std * std + mean * mean).sqrt()
-    row = (mean, std, rms, torch.maximum(-low, high), zeros, _saturated(module, wide))
-    return torch.stack(row).float()
+    row = (mean, std, rms, torch.maximum(-low, high), zeros, _saturated(wide, bounds))
+    return torch.cat(row, dim=1).float()
 
 
-def _saturated(module: nn.Module, values: Tensor) -> Tensor:
-    bounds = _RANGES.get(type(module))
+def _saturated(values: Tensor, bounds: tuple[float, float] | None) -> Tensor:
     if bounds is None:
-        return _unmeasured(values.device, values.dtype)
+        return torch.full_like(values[:, :1], float("nan"))
     low, high = bounds
     edge = 0.01 * (high - low)
-    return ((values < low + edge) | (values > high - edge)).to(values.dtype).mean()
-
-
-@cache
-def _unmeasured(device: torch.device, dtype: torch.dtype) -> Tensor:
-    return torch.full((), float("nan"), device=device, dtype=dtype)
-
-
-def unit_dim(module: nn.Module, tensor: Tensor) -> int:
-    """Which dimension of a module's output counts its units: channels, or the last one."""
-    if isinstance(module, _CONVOLUTIONS):
-        return tensor.ndim - len(module.kernel_size) - 1
-    return 1 if tensor.ndim >= 4 and not isinstance(module, nn.Linear) else tensor.ndim - 1
-
-
-@dataclass(slots=True)
-class UnitWindow:
-    """Which units were ever non-zero in the current probe window."""
-
-    alive: Tensor | None = None
-    calls: int = 0
-    inputs: int = 0
-
-    def see(self, part: Tensor, dim: int) -> Tensor | None:
-        """Add a part of an output; the dead fraction when the window ends with it, else None."""
-        if part.ndim == 0:
-            part, dim = part.reshape(1), 0
-        others = [d for d in range(part.ndim) if d != dim]
-        # the largest magnitude is vectorised, `any` is not; a NaN is no zero in either
-        active = (part.abs().amax(dim=others) if others else part) != 0
-        if self.alive is None or self.alive.shape != active.shape:
-            self.alive, self.calls, self.inputs = torch.zeros_like(active), 0, 0
-        self.alive |= active
-        self.calls += 1
-        self.inputs += part.numel() // max(1, part.shape[dim])
-        if self.calls < MAX_WINDOW_CALLS and (
-            self.calls < MIN_WINDOW_CALLS or self.inputs < MIN_WINDOW_INPUTS
-        ):
-            return None
-        dead = 1.0 - self.alive.float().mean()
-        self.alive = None
-        return dead
+    outside = (values < low + edge) | (values > high - edge)
+    return outside.to(values.dtype).mean(dim=1, keepdim=True)
 
 
 @dataclass(slots=True)
@@ -158,12 +110,12 @@ class ModuleProbe:
     calls: int = 0
     row: Tensor | None = None
     """The `STATISTICS` of the step: [6]."""
-    dead: Tensor | None = None
-    input_dead: Tensor | None = None
+    output: Tensor | None = None
+    """A copy of a small output that is measured when the step is over."""
+    output_units: Units | None = None
+    input_units: Units | None = None
     more: dict[tuple[str, ...], Tensor] = field(default_factory=dict[tuple[str, ...], Tensor])
     """Rows of what this kind of layer tells beside its output, by their statistics."""
-    output_units: UnitWindow = field(default_factory=UnitWindow)
-    input_units: UnitWindow = field(default_factory=UnitWindow)
 
     def see(self, inputs: Any, output: Any) -> None:
         """Measure the first call of the step; a recomputed or repeated one is left out."""
@@ -174,26 +126,53 @@ class ModuleProbe:
         part = None if tensor is None else _real_part(tensor)
         if tensor is None or part is None:
             return
-        self.row = measure(self.module, part)
+        if part.numel() <= SMALL:
+            self.output = part = part.clone()
+        else:
+            self.row = measure(part.reshape(1, -1), self.bounds)[0]
         if isinstance(self.module, _RECTIFIERS):
-            self.dead = self.output_units.see(part, unit_dim(self.module, tensor))
+            self.output_units = units_of(part, unit_dim(self.module, tensor), may_wait=True)
         self._see_input(inputs)
 
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The range of what the module can put out; None if it has none."""
+        return _RANGES.get(type(self.module))
+
     def _see_input(self, inputs: Any) -> None:
-        source = first_tensor(inputs) if isinstance(self.module, _LOOKED_INTO) else None
-        read = None if source is None else _real_part(source)
-        self.more |= layers.told(self.module, source, read)
         logits = attention.of_module(self.module, inputs)
         if logits is not None:
             self.more[attention.STATISTICS] = logits
+        source = first_tensor(inputs) if isinstance(self.module, _LOOKED_INTO) else None
+        read = None if source is None else _real_part(source)
+        self.more |= layers.told(self.module, source, read)
         if source is None or read is None or not source.requires_grad:
             return
         if isinstance(self.module, _READERS):
-            self.input_dead = self.input_units.see(read, unit_dim(self.module, source))
+            dim = unit_dim(self.module, source)
+            self.input_units = units_of(read, dim, may_wait=False)
 
     def clear(self) -> None:
-        """The probe is ready for the next sampled step; its unit windows go on."""
-        self.calls, self.row, self.dead, self.input_dead, self.more = 0, None, None, None, {}
+        """The probe is ready for the next sampled step."""
+        self.calls, self.row, self.output, self.more = 0, None, None, {}
+        self.output_units = self.input_units = None
+
+
+def rows(seen: Sequence[tuple[str, ModuleProbe]]) -> Iterator[tuple[Tensor, list[str]]]:
+    """The `STATISTICS` of every module, side by side: [modules, 6], and the modules' names."""
+    groups: dict[Any, list[tuple[str, Tensor]]] = {}
+    for name, probe in seen:
+        if (held := probe.output) is not None:
+            key = held.shape, held.dtype, held.device, probe.bounds
+            groups.setdefault(key, []).append((name, held))
+        elif probe.row is not None:
+            groups.setdefault(probe.row.device, []).append((name, probe.row))
+    for key, group in groups.items():
+        parts = torch.stack([part for _, part in group])
+        if isinstance(key, tuple):
+            *_, bounds = key
+            parts = measure(parts.reshape(len(group), -1), bounds)
+        yield parts, [name for name, _ in group]
 
 
 def _real_part(tensor: Tensor) -> Tensor | None:

@@ -32,6 +32,8 @@ class AttentionSight(TorchFunctionMode):
     def __init__(self, tell: Callable[[Tensor], None]) -> None:
         super().__init__()
         self._tell = tell
+        self.has_seen = False
+        """Whether there was any attention."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -40,6 +42,7 @@ class AttentionSight(TorchFunctionMode):
             with suppress(Exception), torch.no_grad():  # a form nobody thought of is not measured
                 row = _row(func, args, kwargs)
                 if row is not None:
+                    self.has_seen = True
                     self._tell(row)
         return result
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import accumulate
 from operator import attrgetter
 from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors
 
 SMALL: Final = 4096
 """Elements up to which gathering a tensor is cheaper than a call of its own."""
@@ -51,12 +53,18 @@ def gathered(tensors: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor, Ten
 
 
 def _block(tensors: Sequence[Tensor], places: list[int]) -> tuple[list[int], Tensor, Tensor]:
-    flat = [tensors[place].reshape(-1) for place in places]
-    bounds = [0, *accumulate(part.numel() for part in flat)]
-    elements = torch.cat(flat)
+    chosen = [tensors[place] for place in places]
+    bounds = [0, *accumulate(tensor.numel() for tensor in chosen)]
+    elements = _flatten_dense_tensors(chosen)
     return places, elements, sent(bounds, elements.device)
 
 
 def sent(numbers: Sequence[int], device: torch.device) -> Tensor:
     """The numbers on a device, without waiting for what it is doing."""
     return torch.tensor(numbers).to(device, non_blocking=True)
+
+
+def without_autocast() -> AbstractContextManager[Any]:
+    """Statistics are taken in the precision they have, whatever the user's forward runs in."""
+    kinds = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+    return torch.autocast(kinds[0], enabled=False) if kinds else nullcontext()

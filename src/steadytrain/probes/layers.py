@@ -50,9 +50,12 @@ def data_row(part: Tensor) -> Tensor:
     Columns are the last dimension of a table; pictures have none.
     """
     wide = part.float()
-    whole = ((wide == wide.round()) & (wide.abs() > 1)).float().mean()
-    row = (wide.mean(), wide.square().mean().sqrt(), wide.abs().amax(), whole, _columns(wide))
-    return torch.stack(row)
+    sizes = wide.abs()
+    # comparisons written into floats are vectorised on a CPU, those into booleans are not
+    whole = torch.eq(sizes, sizes.round(), out=torch.empty_like(sizes))
+    whole *= torch.gt(sizes, 1, out=torch.empty_like(sizes))
+    rms = torch.linalg.vector_norm(wide) / wide.numel() ** 0.5
+    return torch.stack((wide.mean(), rms, sizes.amax(), whole.mean(), _columns(wide)))
 
 
 def _columns(wide: Tensor) -> Tensor:
@@ -77,7 +80,10 @@ def norm_row(module: _BatchNorm, source: Tensor, part: Tensor) -> Tensor:
     if mean is not None and var is not None and part.ndim == source.ndim:
         dims = [dim for dim in range(part.ndim) if dim != 1]
         wide = part.float()
-        here, spread = wide.mean(dim=dims), wide.var(dim=dims, correction=0).sqrt() + module.eps
+        centre = wide.mean(dim=dims, keepdim=True)
+        here, count = centre.flatten(), wide.numel() / wide.shape[1]
+        # two vectorised passes: on a CPU `var` takes several times as long
+        spread = torch.linalg.vector_norm(wide - centre, dim=dims) / count**0.5 + module.eps
         running = var.float().clamp(min=0).sqrt() + module.eps
         distance = (mean.float() - here).abs() / torch.maximum(spread, running)
         gap = (distance + (running / spread).log().abs()).median()

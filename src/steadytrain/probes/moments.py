@@ -7,7 +7,7 @@ synchronisation on a device where the step counters live there too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ def second_moments(
     foreach_norm: Any = getattr(torch, "_foreach_norm")  # noqa: B009 - private, as in torch's clip
     sums = torch.stack([norm.float() for norm in foreach_norm(moments, 1)])
     sizes = torch.tensor([float(moment.numel()) for moment in moments], device=sums.device)
-    known = torch.stack([_known(state, group).to(sums.device) for state, group, _ in held])
+    known = _known([(state, group) for state, group, _ in held], sums.device)
     rms = (sums / sizes / known).sqrt()
     eps = torch.tensor([_number(group.get("eps")) for _, group, _ in held], device=sums.device)
     places = [site for _, _, site in held]
@@ -53,13 +53,24 @@ def _state(optimizer: Any, param: Tensor) -> dict[str, Any] | None:
     return state if usable and not hasattr(moment, "to_local") else None
 
 
-def _known(state: dict[str, Any], group: dict[str, Any]) -> Tensor:
-    """The share of the second moment that is there after so many steps: 1 - beta2^step."""
-    betas, step = group.get("betas"), state.get("step")
-    if not isinstance(betas, tuple | list) or len(betas) < 2 or step is None:
-        return torch.ones(())
-    count = step.detach().float() if isinstance(step, Tensor) else torch.tensor(float(step))
-    return (1.0 - float(betas[1]) ** count).clamp(min=1e-12)
+def _known(held: Sequence[tuple[dict[str, Any], dict[str, Any]]], device: torch.device) -> Tensor:
+    """The share of each second moment that is there after its steps: 1 - beta2^steps."""
+    betas = [_beta2(group) for _, group in held]
+    counts = [state.get("step", float("inf")) for state, _ in held]
+    counters = [count.detach() for count in counts if isinstance(count, Tensor)]
+    if len(counters) == len(counts):
+        steps = torch.stack(counters).float().to(device, non_blocking=True)
+    else:
+        steps = torch.tensor([float(count) for count in counts], device=device)
+    decay = torch.tensor(betas, device=device)
+    return torch.where(decay < 1, 1.0 - decay**steps, 1.0).clamp(min=1e-12)
+
+
+def _beta2(group: dict[str, Any]) -> float:
+    """The decay of the second moment; 0, so that all of it is known, where there is none."""
+    betas: Any = group.get("betas")
+    usable = isinstance(betas, tuple | list) and len(cast("Sequence[Any]", betas)) >= 2
+    return _number(betas[1]) if usable else 0.0
 
 
 def momentum_of(group: dict[str, Any]) -> float:

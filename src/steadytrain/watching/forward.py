@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from steadytrain.probes import attention
-from steadytrain.probes.activations import STATISTICS, ModuleProbe, is_traced
+from steadytrain.probes.activations import STATISTICS, ModuleProbe, is_traced, rows
+from steadytrain.probes.foreach import without_autocast
 from steadytrain.probes.layers import KINDS
+from steadytrain.probes.units import UnitWindows
 from steadytrain.watching.callbacks import Callback
 from steadytrain.watching.origin import LastCall, ModuleCount, look_again
 from steadytrain.watching.sites import named_modules, unwrap
 
 SIGHT_EVERY: Final = 2
 """Sampled forwards of which one is looked at for attention: the sight slows every call in it."""
+
+SELDOM: Final = 16
+ENOUGH_LOOKS: Final = 2
+"""One sampled forward in 16 is looked at once two looks in a row have shown no attention."""
 
 Activations = tuple[tuple[str, ...], Tensor, list[str]]
 """Statistics, their values [modules, statistics], and the modules' names."""
@@ -53,10 +59,12 @@ class WatchedForward:
         self._in_vain: set[str] = set()
         """Models that were waited for and are not called as a whole."""
         self._probes: dict[str, tuple[ModuleProbe, Callback]] = {}
+        self._output_windows, self._input_windows = UnitWindows(), UnitWindows()
         self._order: list[str] = []
         self._attached: list[torch.utils.hooks.RemovableHandle] = []
         self._blind_calls = 0
         self._num_looks = 0
+        self._looks_in_vain = 0
         self._sight: attention.AttentionSight | None = None
         self._logits: list[Tensor] = []
         """Attention that no module has been found for yet."""
@@ -114,7 +122,7 @@ class WatchedForward:
         if not (self._attached and call.is_training and self._sight is None):
             return
         self._num_looks += 1
-        if self._num_looks % SIGHT_EVERY == 1:
+        if self._num_looks % (SELDOM if self._looks_in_vain >= ENOUGH_LOOKS else SIGHT_EVERY) == 1:
             self._sight = attention.AttentionSight(self._logits.append)
             self._sight.__enter__()
 
@@ -122,6 +130,7 @@ class WatchedForward:
         sight, self._sight = self._sight, None
         if sight is not None:
             sight.__exit__(None, None, None)
+            self._looks_in_vain = 0 if sight.has_seen else self._looks_in_vain + 1
 
     def _is_training(self) -> bool:
         """Whether the forward is one that is learned from; a validation in between is not."""
@@ -135,9 +144,13 @@ class WatchedForward:
                 return
             if self._logits and not _is_plain(probe.module):
                 probe.more[attention.STATISTICS], self._logits[:] = self._logits[-1], []
-            with self._boundary("activations"), torch.no_grad(), without_autocast():
+            try:  # the boundary spelt out: this runs for every module
                 self._order.append(name)
-                probe.see(inputs, output)
+                with torch._C.DisableTorchFunction(), without_autocast():
+                    probe.see(inputs, output)
+            except Exception as error:
+                with self._boundary("activations"):
+                    raise error from None
 
         return see
 
@@ -153,14 +166,24 @@ class WatchedForward:
         self._hung = set()
         order, self._order = self._order, []
         seen = [(name, self._probes[name][0]) for name in order]
-        yield from _by_device(STATISTICS, [(name, probe.row) for name, probe in seen])
-        yield from _by_device(("dead_fraction",), [(name, probe.dead) for name, probe in seen])
-        read = [(name, probe.input_dead) for name, probe in seen]
-        yield from _by_device(("input_dead_fraction",), read)
-        for stats in (*KINDS, attention.STATISTICS):
-            yield from _by_device(stats, [(name, probe.more.get(stats)) for name, probe in seen])
+        measured: list[Activations] = []
+        with self._boundary("activations"), torch.no_grad(), without_autocast():
+            measured += self._measured(seen)
+        yield from measured
         for _, probe in seen:
             probe.clear()
+
+    def _measured(self, seen: Sequence[tuple[str, ModuleProbe]]) -> Iterator[Activations]:
+        for values, names in rows(seen):
+            yield STATISTICS, values, names
+        own = {name: units for name, probe in seen if (units := probe.output_units) is not None}
+        for dead, names in self._output_windows.add(own):
+            yield ("dead_fraction",), dead[:, None], names
+        read = {name: units for name, probe in seen if (units := probe.input_units) is not None}
+        for dead, names in self._input_windows.add(read):
+            yield ("input_dead_fraction",), dead[:, None], names
+        for stats in (*KINDS, attention.STATISTICS):
+            yield from _by_device(stats, [(name, probe.more.get(stats)) for name, probe in seen])
 
     def take_blind_calls(self) -> int:
         """Calls in training mode that nothing was learned from, since this was last asked."""
@@ -230,9 +253,3 @@ def _by_device(
             groups.setdefault(row.device, []).append((name, row))
     for group in groups.values():
         yield stats, torch.stack([row for _, row in group]), [name for name, _ in group]
-
-
-def without_autocast() -> AbstractContextManager[Any]:
-    """Statistics are taken in the precision they have, whatever the user's forward runs in."""
-    kinds = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
-    return torch.autocast(kinds[0], enabled=False) if kinds else nullcontext()

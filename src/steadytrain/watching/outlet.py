@@ -32,6 +32,12 @@ LOG: Final = logging.getLogger("steadytrain")
 MAX_FLUSH_SECONDS: Final = 1.0
 """A flush comes at the latest with the first row after this time."""
 
+JUDGING_SHARE: Final = 0.005
+"""Share of a run's time that judging may take: it waits where steps are fast, and sees as much."""
+
+MAX_UNJUDGED: Final = 500
+"""Rows after which judging no longer waits."""
+
 BROKEN_PROBE: Final = "broken-probe"
 
 
@@ -70,6 +76,8 @@ class Outlet:
         self.findings: list[Finding] = []
         self.closed = False
         self._judge = Judge(rules)
+        self._unjudged = 0
+        self._judge_after = 0.0
         self._writer = None
         if run_dir is not None:
             self._writer = open_run(Path(run_dir), resume=resume)
@@ -144,6 +152,8 @@ class Outlet:
         bad_steps: set[int] = set()
         while self._on_the_way and (everything or self._on_the_way[0].is_here):
             bad_steps |= self._deliver(self._on_the_way.popleft())
+        if everything or bad_steps or self._is_time_to_judge():
+            self._judge_rows()
         self._write()
         return bad_steps
 
@@ -156,9 +166,19 @@ class Outlet:
             if self._writer is not None:
                 for step, values in zip(block.steps.tolist(), block.values, strict=True):
                     self._writer.add_row(step, block.stat, values)
+        self._unjudged += self._flush_every
+        return table.bad_steps
+
+    def _is_time_to_judge(self) -> bool:
+        """What the rules say does not depend on when they are asked, only how soon it is said."""
+        return monotonic() >= self._judge_after or self._unjudged >= MAX_UNJUDGED
+
+    def _judge_rows(self) -> None:
+        began = monotonic()
         for finding in self._judge.update(self._complete_rows()):
             self._found(finding)
-        return table.bad_steps
+        ended = monotonic()
+        self._unjudged, self._judge_after = 0, ended + (ended - began) / JUDGING_SHARE
 
     def _complete_rows(self) -> HistoryView:
         """What can be judged for good: a row that is still open may be flushed, not judged."""
