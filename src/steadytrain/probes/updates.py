@@ -149,7 +149,7 @@ def _by_dtype(
 
 def is_current(sample: Sample) -> bool:
     """Whether the parameters still live where the views look."""
-    return [param.data_ptr() for param in sample.params] == sample.pointers
+    return list(map(Tensor.data_ptr, sample.params)) == sample.pointers
 
 
 def remember(sample: Sample) -> None:

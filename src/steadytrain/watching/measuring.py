@@ -61,13 +61,12 @@ class Measuring:
             alarm: looks into non-finite ones.
             deep: also what costs passes of its own.
         """
-        index = self._sites.index
-        places = [index.get(id(param), -1) for param in params]
+        places = self._sites.places(params)
         if norms is None or -1 in places:
             able = [
-                (param, grad, index[id(param)])
-                for param, grad in zip(params, grads, strict=True)
-                if is_measurable(param) and id(param) in index
+                (param, grad, place)
+                for param, grad, place in zip(params, grads, places, strict=True)
+                if is_measurable(param) and place >= 0
             ]
             grads = [grad for _, grad, _ in able]
             places = [place for _, _, place in able]

@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from steadytrain.probes import moments, updates
 from steadytrain.probes.gradients import element_statistics, measured_norms
-from steadytrain.watching.sites import ParameterSites, is_measurable
+from steadytrain.watching.sites import ParameterSites, held_ids, is_measurable
 
 _ROW_LOOKS = (1, 4, 7, 13)
 """Sampled steps, counted from 1, on which rows of matrices are compared with each other."""
@@ -31,7 +31,7 @@ class WatchedOptimizer:
         self.optimizer = optimizer
         self._sites = sites
         self._samples: list[updates.Sample] = []
-        self._signature: tuple[int, ...] = ()
+        self._signature: list[int] = []
         self._remembered = False
         self._num_deep = 0
         self._decays: dict[tuple[int, ...], list[tuple[float, float]]] = {}
@@ -44,7 +44,7 @@ class WatchedOptimizer:
 
     def refresh(self) -> None:
         """The samples look at the parameters the optimizer holds now, where they are now."""
-        signature = tuple(id(p) for group in self.optimizer.param_groups for p in group["params"])
+        signature = held_ids(self.optimizer)
         if signature == self._signature and all(map(updates.is_current, self._samples)):
             return
         self._sites.refresh()
@@ -58,7 +58,7 @@ class WatchedOptimizer:
             updates.make_sample(params, [index[id(param)] for param in params], cap)
             for params in by_device.values()
         ]
-        self._signature = () if any(map(is_lazy, self.held())) else signature
+        self._signature = [] if any(map(is_lazy, self.held())) else signature
 
     def remember(self) -> None:
         """The update will be measured from the parameters as they are now."""

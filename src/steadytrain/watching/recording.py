@@ -129,9 +129,9 @@ class Recording:
 
     def after_clip(self, params: list[Tensor], coefficient: Tensor) -> None:
         """Gradients were multiplied with a factor."""
-        index = self._sites.index
-        places = [index[id(param)] for param in params if id(param) in index]
-        self._record("clip_coefficient", coefficient, places)
+        places = self._sites.places(params)
+        known = places if -1 not in places else [place for place in places if place >= 0]
+        self._record("clip_coefficient", coefficient, known)
 
     def look_at_loss(self, loss: object) -> None:
         """What the loss is made of is in a row, once per run."""
@@ -227,10 +227,11 @@ class Recording:
 
     def _collect_of(self, owner: int) -> None:
         """Those of the optimizer's gradients are measured that no clip has measured."""
-        measured = self._measured
-        rest = [param for param in self.optimizers[owner].params if id(param) not in measured]
-        held = [(param, grad) for param in rest if (grad := param.grad) is not None]
-        self._collect([param for param, _ in held], [grad for _, grad in held], None, owner)
+        measured, params = self._measured, self.optimizers[owner].params
+        if not measured.issuperset(map(id, params)):
+            rest = [param for param in params if id(param) not in measured]
+            held = [(param, grad) for param in rest if (grad := param.grad) is not None]
+            self._collect([param for param, _ in held], [grad for _, grad in held], None, owner)
         self.stepping.collected[owner] = self._scaling.attempt
 
     def _owner_of(self, params: Sequence[Tensor]) -> int:

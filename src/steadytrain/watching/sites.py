@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -104,6 +105,7 @@ class ParameterSites:
         """The optimizer that holds a parameter, by the parameter's id."""
         self._current: dict[int, Tensor] = {}
         self._seen: list[list[int]] = []
+        self._asked: tuple[list[int], list[int]] = [], []
         self._sizes = np.empty(0)
         self._has_lazy = False
         self.refresh()
@@ -119,6 +121,7 @@ class ParameterSites:
 
     def refresh(self) -> None:
         """Parameters that appeared since are sites now, and those that are gone not current."""
+        self._asked = [], []
         self._seen, self._current = self._held(), {}
         self.owners = {param: order for order, held in enumerate(self._seen) for param in held}
         for prefix, model in self._models.items():
@@ -131,7 +134,14 @@ class ParameterSites:
 
     def _held(self) -> list[list[int]]:
         """The optimizers' parameters by id; ids are not reused, since every one is kept here."""
-        return [[id(p) for g in o.param_groups for p in g["params"]] for o in self._optimizers]
+        return [held_ids(optimizer) for optimizer in self._optimizers]
+
+    def places(self, params: Iterable[Tensor]) -> list[int]:
+        """The site of every parameter, -1 where it is none."""
+        ids = list(map(id, params))
+        if ids != self._asked[0]:  # the same ones are asked for several times a step
+            self._asked = ids, [self.index.get(param, -1) for param in ids]
+        return self._asked[1]
 
     def _add(self, name: str, param: Tensor) -> None:
         self._current.setdefault(id(param), param)
@@ -164,6 +174,11 @@ class ParameterSites:
             for site, param in enumerate(self.params)
             if param.requires_grad and id(param) in self._current
         }
+
+
+def held_ids(optimizer: Any) -> list[int]:
+    """Every parameter in the optimizer's groups, by id."""
+    return [*chain.from_iterable(map(id, group["params"]) for group in optimizer.param_groups)]
 
 
 def is_measurable(param: Tensor) -> bool:
