@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steadytrain.core.errors import UsageError
-from steadytrain.guard.decide import Ladder, Policy, Situation, decide, rate_scale
+from steadytrain.guard.decide import Ladder, Situation, decide
+from steadytrain.guard.policy import Policy, rate_scale
 from steadytrain.guard.detect import SEVERITY
 
 FREE = Situation(can_roll_back=True, can_show_again=True)
@@ -115,7 +116,7 @@ def test_no_row_of_verdicts_ever_takes_a_step_that_is_not_finite(row):
         )
         decision, ladder = decide(policy, ladder, verdict, situation)
         if decision.kind in ("commit", "clip"):
-            assert verdict in ("good", "overflow", "spike")
+            assert verdict in ("good", "overflow", "suspect", "leap", "spike")
             assert verdict != "spike" or decision.kind == "clip"
         assert ladder.num_rollbacks <= policy.max_rollbacks
         assert Ladder.from_json(ladder.to_json()) == ladder

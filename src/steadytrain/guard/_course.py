@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from steadytrain.core.errors import UsageError
 from steadytrain.guard._rates import Rates
-from steadytrain.guard.decide import Ladder, Policy
+from steadytrain.guard.decide import Ladder
 from steadytrain.guard.detect import Detector
+from steadytrain.guard.policy import Policy
 
 FORMAT: Final = 1
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
 
+from steadytrain.guard._judging import Control
 from steadytrain.snapshots import RandomSources, Stream
 
 Place = tuple[int, int]
@@ -28,7 +30,11 @@ class Data:
         self._generation = 0
         self._end = 0
         self._good: tuple[int, int] | None = None
+        self._good_loss: float | None = None
+        self._suspect: float | None = None
         self._resume: tuple[int, dict[str, Any]] | None = None
+        self._left: dict[str, Any] | None = None
+        self._spent: int | None = None
 
     @property
     def place(self) -> Place | None:
@@ -41,26 +47,60 @@ class Data:
         stream = self.stream
         return stream is not None and self._good is not None and self._good[0] >= stream.oldest
 
+    @property
+    def can_hold(self) -> bool:
+        """Whether the batch of the step under way can be had again, and the step done as if anew."""
+        stream = self.stream
+        if stream is None or not self.can_show_again or self._left is None:
+            return False
+        return stream.position > self._end >= stream.oldest
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the loop still holds a batch that it was to let go: of another turn's step."""
+        return self.stream is not None and self._spent == self.stream.position
+
+    @property
+    def control(self) -> Control | None:
+        """What is known of the batch that is shown again; None while none is."""
+        if not self.is_showing or self._good_loss is None:
+            return None
+        return Control(loss=self._good_loss, suspect=self._suspect)
+
     def follow(self, stream: Stream) -> None:
         """The batches come from `stream` from now on."""
         self.stream = stream
         self._generation += 1
         self._end = stream.position
-        self._good = self._resume = None
+        self._good = self._resume = self._spent = None
         self.is_showing = False
 
-    def note_good(self) -> None:
-        """The batches since the step before were those of a step that was taken."""
+    def note_good(self, loss: float | None) -> None:
+        """The batches since the step before were those of a step that was taken, with that loss."""
         if self.stream is not None and self.stream.position > self._end:
             self._good = (self._end, self.stream.position)
+            self._good_loss = math.nan if loss is None else loss
             self._end = self.stream.position
 
     def show_again(self, sources: RandomSources) -> None:
         """The next batches are those of the last good step; `stop_showing` goes on from here."""
+        self._suspect = None
         if self.stream is not None and self._good is not None:
-            self._resume = (self.stream.position, sources.capture())
-            self.stream.rewind(self._good[0])
-            self.is_showing = True
+            self._show((self.stream.position, sources.capture()))
+
+    def hold(self, loss: float | None) -> None:
+        """The same, but after them come once more those of the step that made one doubt."""
+        self._suspect = loss
+        if self.stream is not None and self._left is not None:
+            self._show((self._end, self._left))
+
+    def _show(self, resume: tuple[int, dict[str, Any]]) -> None:
+        assert self.stream is not None
+        assert self._good is not None
+        self._resume = resume
+        self.stream.rewind(self._good[0])
+        self._spent = self.stream.position
+        self.is_showing = True
 
     def stop_showing(self, sources: RandomSources) -> None:
         """A step is over: what comes next begins here, or where it was left for a good batch."""
@@ -71,6 +111,7 @@ class Data:
             position, state = self._resume
             self._resume = None
             self.stream.rewind(position)
+            self._spent = position
             sources.restore(state)
         self._end = self.stream.position
 
@@ -81,7 +122,7 @@ class Data:
         if stream is None or position is None or not stream.oldest <= position <= stream.position:
             return False
         stream.rewind(position)
-        self._end = position
+        self._end = self._spent = position
         return True
 
     def since(self, place: Place | None) -> int:
@@ -98,10 +139,13 @@ class Data:
             start = position if self._good is None else min(position, self._good[0])
             self.stream.forget_before(start)
 
-    def limit(self, batch: Any) -> None:
-        """No more batches of this size are held than there is memory for."""
+    def hand_out(self, batch: Any) -> None:
+        """The loop has the batch now; no more of this size are held than there is memory for."""
         if self.stream is None:
             return
+        self._spent = None
+        if self.stream.position == self._end + 1:
+            self._left = self.stream.sources_after
         size = num_bytes(batch)
         if size:
             self.stream.forget_before(self.stream.position - max(1, self._max_bytes // size))

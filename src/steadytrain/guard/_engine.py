@@ -20,21 +20,14 @@ from steadytrain.core.action import EventKind
 from steadytrain.guard._course import Course, Outcome
 from steadytrain.guard._data import Data
 from steadytrain.guard._judging import Attempt, Judge, Judgement
+from steadytrain.guard._kept import Kept
 from steadytrain.guard._parts import Parts, with_gradients
 from steadytrain.guard._recovery import Recovery
 from steadytrain.guard._sealing import Sealing
-from steadytrain.guard._shadow import Gradients, Shadow
 from steadytrain.guard.act import limit_gradients
 from steadytrain.guard.decide import Decision, Situation, decide
 from steadytrain.guard.detect import Reading, Verdict
-from steadytrain.snapshots import (
-    HostMemory,
-    RandomSources,
-    Snapshot,
-    Stream,
-    capture,
-    restore,
-)
+from steadytrain.snapshots import RandomSources, Stream
 
 _LOG: Final = logging.getLogger("steadytrain")
 
@@ -72,10 +65,7 @@ class Engine:
         self._flips: list[str] = []
         self._dry_run = dry_run
         self._is_off = False
-        self._shadow = Shadow(parts.models, recovery.sources)
-        self._memory = HostMemory()
-        self._full: Snapshot | None = None
-        self._gradients: Gradients | None = None
+        self._kept = Kept(parts, recovery.sources)
         self._said_stop = False
 
     def start(self) -> None:
@@ -86,7 +76,7 @@ class Engine:
         """The batches come from `stream` from now on, and a new pass begins here."""
         self.data.follow(stream)
         if not self._is_off:
-            self._shadow = Shadow(self.parts.models, sources)
+            self._kept = Kept(self.parts, sources)
             self._recovery.begin_pass(sources)
 
     # around the user's code
@@ -96,28 +86,27 @@ class Engine:
         if self._is_off:
             return
         try:
+            self._judge.weights.begin()
             if self._sealing is not None:
                 self._flips = self._sealing.look()
-            self._gradients = Gradients(self.parts.parameters())
+            self._kept.begin()
             if full:
                 self.keep_everything()
             else:
-                self._shadow.take()
+                self._kept.keep_what_a_pass_changes()
         except Exception as error:  # the boundary: a guard that breaks must not end a run
             self._switch_off(error)
 
     def keep_everything(self) -> None:
         """Weights and moments are kept too: something will step before the step is judged."""
-        self._full = capture(self._recovery.named(), memory=self._memory)
+        self._kept.keep_everything(self._recovery.named())
 
     def abandon(self) -> None:
         """Everything is as it was at `begin`."""
         if self._is_off:
             return
-        self._put_back()
-        if self._gradients is not None:
-            self._gradients.put_back()
-        self._release()
+        self._kept.put_back(with_gradients=True)
+        self._kept.release()
         self.data.stop_showing(self._recovery.sources)
         self._seal()
 
@@ -130,14 +119,13 @@ class Engine:
         """
         if self._is_off:
             return self._unguarded(commit)
+        if self.data.is_spent:
+            return self._let_go()
         try:
             undo = None if self._dry_run else self._undo
             attempt.flips = self._flips
             found = self._judge.judge(
-                attempt,
-                due=self._recovery.is_due(),
-                is_shown_again=self.data.is_showing,
-                undo=undo,
+                attempt, due=self._recovery.is_due(), control=self.data.control, undo=undo
             )
             decision = self._decide(found.verdict, attempt.key, found.num_strangers)
         except Exception as error:  # the boundary: a guard that breaks must not end a run
@@ -150,7 +138,7 @@ class Engine:
             return self._take(attempt, commit, found, decision)
         try:
             self._undo()
-            return self._leave_out(decision, found.verdict)
+            return self._leave_out(decision, found.verdict, found.reading.loss)
         except Exception as error:  # the same boundary
             self._switch_off(error)
             return Outcome(committed=False, finished=False, reason=found.verdict.reason)
@@ -162,6 +150,7 @@ class Engine:
         situation = Situation(
             can_roll_back=self._recovery.can_roll_back,
             can_show_again=data.can_show_again and not self._dry_run,
+            can_hold=data.can_hold and not self._dry_run,
             is_shown_again=data.is_showing,
             num_strangers=num_strangers,
         )
@@ -183,24 +172,42 @@ class Engine:
         if decision.kind == "clip":
             self._clip(attempt, reading, decision, verdict)
         moved = commit()
-        after = Verdict() if attempt.is_own else self._judge.after(attempt)
-        if not after.is_good and not self._dry_run:
-            return self._leave_out(self._decide(after, attempt.key), after)
-        self._release()
+        own = attempt.is_own or attempt.has_stepped
+        after = Verdict() if own else self._judge.after(attempt)
+        if not after.is_good and (outcome := self._taken_back(after, attempt)) is not None:
+            return outcome
+        self._kept.release()
         course = self.course
         course.step += 1
         self._said_stop = False
-        self.data.note_good()
+        self.data.note_good(reading.loss)
         if verdict.kind == "overflow":
             self._seal()
             return Outcome(committed=moved, finished=True, reason=verdict.reason)
-        course.detector.accept(reading, attempt.key)
+        self._judge.accept(attempt, reading)
         course.rates.advance()
         self._seal()
         if found.due and (damage := self._recovery.snapshot()) is not None and not self._dry_run:
             return self._leave_out(self._decide(damage, attempt.key), damage)
         self._recovery.release_batches()
         return Outcome(committed=moved, finished=True)
+
+    def _taken_back(self, verdict: Verdict, attempt: Attempt) -> Outcome | None:
+        """What became of a step that was taken and whose weights are bad; None where it stands."""
+        decision = self._decide(verdict, attempt.key)
+        if decision.kind in ("commit", "clip"):
+            return None
+        if self._dry_run:
+            self._rehearse(decision, verdict)
+            return None
+        return self._leave_out(decision, verdict)
+
+    def _let_go(self) -> Outcome:
+        """Another turn's step has put the batch aside, so this one takes nothing from it either."""
+        self._undo()
+        self._kept.release()
+        self._seal()
+        return Outcome(committed=False, finished=False, reason="its batch was put aside")
 
     def _clip(
         self, attempt: Attempt, reading: Reading, decision: Decision, verdict: Verdict
@@ -216,14 +223,21 @@ class Engine:
         elif decision.reanchor:
             self._recovery.note("clip", f"{verdict.reason}: {decision.why}", dict(verdict.evidence))
 
-    def _leave_out(self, decision: Decision, verdict: Verdict) -> Outcome:
+    def _leave_out(
+        self, decision: Decision, verdict: Verdict, loss: float | None = None
+    ) -> Outcome:
         """Nothing of the step is left; then whatever else the decision asks for."""
         was_showing = self.data.is_showing
-        self._release()
+        self._kept.release()
+        if decision.kind == "hold":
+            self.data.hold(loss)
+            self._seal()
+            return Outcome(committed=False, finished=False, reason=f"{verdict.reason}: it waits")
         self.data.stop_showing(self._recovery.sources)
         if decision.kind == "rollback":
             from_step = self.course.step
             outcome = self._recovery.roll_back(decision, verdict)
+            self._judge.weights.rebase()
             if self._sealing is not None and verdict.kind == "flip":
                 self._sealing.went_back(from_step)
             self._seal()
@@ -248,7 +262,7 @@ class Engine:
             return
         self._said_stop = decision.kind in ("rollback", "stop")
         evidence = {**verdict.evidence, "dry_run": True}
-        kind: EventKind = "skip" if decision.kind == "commit" else decision.kind
+        kind: EventKind = "skip" if decision.kind in ("commit", "hold") else decision.kind
         self._recovery.note(kind, f"would {kind}: {verdict.reason} ({decision.why})", evidence)
 
     # state
@@ -261,20 +275,7 @@ class Engine:
                 _LOG.warning("code outside torch changed %s; it is as that code left it", edits[0])
 
     def _undo(self) -> None:
-        self._put_back()
-        if self._gradients is not None:
-            self._gradients.clear()
-
-    def _put_back(self) -> None:
-        if self._full is not None:
-            restore(self._full, self._recovery.named())
-        self._shadow.put_back()
-
-    def _release(self) -> None:
-        if self._full is not None:
-            self._memory.give_back(self._full.tensors)
-        self._full = self._gradients = None
-        self._shadow.forget()
+        self._kept.put_back(with_gradients=False)
 
     def _unguarded(self, commit: Callable[[], bool]) -> Outcome:
         moved = commit()
@@ -284,7 +285,7 @@ class Engine:
     def _switch_off(self, error: Exception) -> None:
         """The guard does nothing from now on; said once, in the log."""
         self._is_off = True
-        self._release()
+        self._kept.release()
         _LOG.warning("the guard broke and is switched off, training goes on: %r", error)
 
 

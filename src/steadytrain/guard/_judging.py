@@ -15,16 +15,18 @@ from steadytrain.guard._agree import over_ranks
 from steadytrain.guard._measure import (
     NUM_NAMED,
     Buffers,
+    all_finite,
     bad_gradients,
     bad_samples,
     ceiling,
     damaged,
     gradient_norm,
-    parameters_are_finite,
+    numbers_of,
     read,
 )
 from steadytrain.guard._parts import Parts, device_of, with_gradients
-from steadytrain.guard.detect import SEVERITY, Detector, Reading, Verdict
+from steadytrain.guard._weights import Weighed, Weights
+from steadytrain.guard.detect import SEVERITY, Detector, Reading, Verdict, VerdictKind
 from steadytrain.optim.precision import MIN_SCALE
 from steadytrain.watching.scaling import Scaling
 
@@ -46,10 +48,22 @@ class Attempt:
     """Whether the user's code takes the step itself, so that it is judged afterwards."""
     has_stepped: bool = False
     """Whether an optimizer has stepped already, through a closure."""
+    weighed: Weighed | None = None
+    """The norms of the weights after the step, once they were measured."""
     flips: list[str] = field(default_factory=list[str])
     """Tensors that changed between the last step and this one, though nothing wrote to them."""
     wish: str = ""
     """Why the user's code wants the step left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What is known of a batch that was good and is shown again."""
+
+    loss: float
+    """Its loss when it was trained on."""
+    suspect: float | None = None
+    """The loss of the step that made one doubt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,22 +93,30 @@ class Judge:
         self._max_norm = max_norm
         self._device = device_of(parts.models)
         self._buffers = Buffers(parts.models, parts.average_modules())
+        self.weights = Weights()
 
     def judge(
-        self, attempt: Attempt, *, due: bool, is_shown_again: bool, undo: Callable[[], None] | None
+        self,
+        attempt: Attempt,
+        *,
+        due: bool,
+        control: Control | None,
+        undo: Callable[[], None] | None,
     ) -> Judgement:
         """The verdict on an attempt whose forward and backward passes are done.
 
         Args:
             attempt: the step.
             due: whether a snapshot is due here.
-            is_shown_again: whether it is on a batch that was good before.
+            control: of a batch that was good before, if the step is on such a one.
             undo: leaves no trace of the attempt; None if nothing may be changed.
         """
         reading = self._measured(attempt)
         verdict = self._alone(attempt, reading)
+        if control is not None and verdict.is_good:
+            verdict = _compared(reading, control)
         strangers = 0
-        if verdict.kind == "spike" and not is_shown_again:
+        if verdict.kind == "spike" and control is None:
             strangers = self._detector.refuse(reading, attempt.key)
         mine = [SEVERITY.index(verdict.kind), int(due), strangers]
         severity, any_due, strangers = over_ranks(mine, self._device)
@@ -109,15 +131,34 @@ class Judge:
 
     def after(self, attempt: Attempt) -> Verdict:
         """The verdict on the weights once the step was taken. Cost: a pass over them."""
-        parameters = [
-            p for one in attempt.optimizers for g in one.param_groups for p in g["params"]
-        ]
-        finite = parameters_are_finite(parameters)
-        if any(over_ranks([int(not finite)], self._device)):
+        weighed = self.weights.weigh(attempt.optimizers, attempt.key)
+        kind: VerdictKind = "leap" if weighed.leapt else "good"
+        kind = kind if weighed.is_finite else "state"
+        (severity,) = over_ranks([SEVERITY.index(kind)], self._device)
+        if SEVERITY[severity] == "state":
             return self.at_rest() or Verdict(
                 kind="state", reason="weights of another rank are not finite"
             )
-        return Verdict()
+        attempt.weighed = weighed
+        if SEVERITY[severity] != "leap":
+            return Verdict()
+        return self._leap(weighed.leapt)
+
+    def accept(self, attempt: Attempt, reading: Reading) -> None:
+        """The step stands: its numbers are part of what is usual."""
+        self._detector.accept(reading, attempt.key)
+        if attempt.weighed is not None:
+            self.weights.accept(attempt.weighed, attempt.key)
+
+    def _leap(self, tensors: Sequence[Tensor]) -> Verdict:
+        known = self._parts.parameter_names()
+        names = [known.get(id(one), "a parameter") for one in tensors] or ["one of another rank"]
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        return Verdict(
+            kind="leap",
+            reason=f"{names[0]}{others} became many times as large in one step",
+            evidence={"tensors": tuple(names[:NUM_NAMED]), "num_tensors": len(names)},
+        )
 
     def at_rest(self) -> Verdict | None:
         """The verdict on everything at rest, or None where it is whole."""
@@ -167,11 +208,16 @@ class Judge:
             return Verdict(kind="nonfinite", reason=attempt.wish)
         verdict = self._detector.judge(reading, attempt.key)
         if verdict.is_good and (attempt.is_own or attempt.has_stepped):
-            held = [p for one in attempt.optimizers for g in one.param_groups for p in g["params"]]
-            models = [p for model in self._parts.models for p in model.parameters()]
-            if not parameters_are_finite([*held, *models]):
-                return Verdict(kind="nonfinite", reason="the step made weights that are not finite")
+            return self._own_step(attempt)
         return verdict
+
+    def _own_step(self, attempt: Attempt) -> Verdict:
+        """The verdict on weights that were stepped already; all of it can still be put back."""
+        attempt.weighed = weighed = self.weights.weigh(attempt.optimizers, attempt.key)
+        others = (numbers_of(one) for one in self._parts.parameters())
+        if not weighed.is_finite or not all_finite([one for one in others if one is not None]):
+            return Verdict(kind="nonfinite", reason="the step made weights that are not finite")
+        return self._leap(weighed.leapt) if weighed.leapt else Verdict()
 
     def _explained(self, attempt: Attempt, verdict: Verdict) -> Verdict:
         evidence: dict[str, Evidence] = dict(verdict.evidence)
@@ -199,8 +245,13 @@ class Judge:
         return self.at_rest() or verdict
 
 
-def scalar_of(loss: Tensor | float | None) -> Tensor | float | None:
-    """The loss without its graph."""
-    if isinstance(loss, Tensor):
-        return loss.detach().reshape(()) if loss.numel() == 1 else loss.detach().double().mean()
-    return loss if loss is None or not math.isnan(loss) else math.nan
+def _compared(reading: Reading, control: Control) -> Verdict:
+    """Good, unless the batch is nearer to what made one doubt than to what it once was."""
+    loss, before, suspect = reading.loss, abs(control.loss), control.suspect
+    if loss is None or suspect is None or abs(loss) <= math.sqrt(before) * math.sqrt(abs(suspect)):
+        return Verdict()
+    return Verdict(
+        kind="suspect",
+        reason=f"a batch that had the loss {control.loss:.3g} has {loss:.3g} now",
+        evidence={"loss": loss, "loss_before": control.loss},
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from steadytrain.guard.decide import Policy, rate_scale
+from steadytrain.guard.policy import Policy, rate_scale
 
 
 class Rates:

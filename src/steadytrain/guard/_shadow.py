@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from steadytrain.guard._parts import modules_of
 from steadytrain.snapshots import RandomSources
+from steadytrain.snapshots.tensors import copy_all
 
 _MODULE_OWN: Final = frozenset(vars(nn.Module())) - {"training"}
 _CONTAINERS: Final = (list, dict, set, deque)
@@ -35,7 +37,9 @@ class Shadow:
         self._models = list(models)
         self._sources = sources
         self._random: dict[str, Any] | None = None
-        self._copies: list[tuple[Tensor, Tensor]] = []
+        self._tensors: list[Tensor] = []
+        self._copies: list[Tensor] = []
+        self._memory: list[Tensor] = []
         self._buffers: list[tuple[nn.Module, dict[str, Tensor | None]]] = []
         self._attributes: list[tuple[nn.Module, dict[str, Any]]] = []
         self._containers: list[tuple[Any, Any]] = []
@@ -46,12 +50,9 @@ class Shadow:
         """The state is kept as it is now."""
         self.forget()
         self._random = self._sources.capture()
-        seen: set[int] = set()
-        for model in self._models:
-            for module in model.modules():
-                if id(module) not in seen:
-                    seen.add(id(module))
-                    self._keep(module)
+        for module in modules_of(self._models):
+            self._keep(module)
+        self._copy_all()
 
     @torch.no_grad()
     def put_back(self) -> None:
@@ -65,9 +66,7 @@ class Shadow:
             _put_back_attributes(module, attributes)
         for container, content in self._containers:
             _refill(container, content)
-        for tensor, copy in self._copies:
-            with torch.inference_mode(tensor.is_inference()):
-                tensor.copy_(copy)
+        copy_all(self._tensors, self._copies)
         for generator, state in self._generators:
             generator.set_state(state)
         self._sources.restore(self._random)
@@ -75,14 +74,14 @@ class Shadow:
     def forget(self) -> None:
         """Nothing is kept any more."""
         self._random = None
-        self._copies, self._buffers = [], []
+        self._tensors, self._copies, self._buffers = [], [], []
         self._attributes, self._containers, self._generators = [], [], []
 
     def _keep(self, module: nn.Module) -> None:
         if module._buffers:
             self._buffers.append((module, dict(module._buffers)))
             for buffer in module._buffers.values():
-                self._copy(buffer)
+                self._note(buffer)
         if type(module).__module__.startswith("torch."):
             return  # torch's own modules carry nothing but buffers; its wrappers must keep theirs
         own = {name: value for name, value in vars(module).items() if name not in _MODULE_OWN}
@@ -96,20 +95,35 @@ class Shadow:
         if kind is torch.Generator:
             self._generators.append((value, value.get_state()))
         elif kind is Tensor:
-            self._copy(value)
+            self._note(value)
         elif kind in (*_CONTAINERS, tuple):
             if kind is not tuple:
                 self._containers.append((value, value.copy()))
             for item in value.values() if kind is dict else value:
-                self._copy(item)
+                self._note(item)
 
-    def _copy(self, value: Any) -> None:
+    def _note(self, value: Any) -> None:
         if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
             if is_lazy(value) or value.device.type == "meta":
                 return
             # a tensor in the graph of an earlier step is read only: writing would break its graph
             if value.grad_fn is None and not value.requires_grad:
-                self._copies.append((value, value.clone()))
+                self._tensors.append(value)
+
+    def _copy_all(self) -> None:
+        """Into the memory of the step before where that fits: nearly always, and in one pass."""
+        places = map(_place, self._tensors)
+        if list(places) == list(map(_place, self._memory)):
+            copy_all(self._memory, self._tensors)
+        else:
+            self._memory = [tensor.clone() for tensor in self._tensors]
+        self._copies = self._memory
+
+
+def _place(tensor: Tensor) -> tuple[object, ...]:
+    """What a copy must have in common with the tensor."""
+    plain = type(tensor) is Tensor and tensor.layout is torch.strided
+    return (tensor.shape, tensor.dtype, tensor.device) if plain else (id(tensor),)
 
 
 def _put_back_attributes(module: nn.Module, attributes: dict[str, Any]) -> None:

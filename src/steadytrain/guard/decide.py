@@ -1,8 +1,10 @@
 """What is done about a bad step: a pure policy that escalates, within budgets.
 
     the batch is at fault      skip it, without a trace; the weights are as if it never came
-      more than `patience`     a batch that was good is shown again: if it is good still, the data
-      in a row                 is at fault, and skipping goes on up to `max_bad_in_a_row`
+      a spike, or more than    a batch that was good is shown again: if it is good still, the data
+      `patience` in a row      is at fault, and skipping goes on up to `max_bad_in_a_row`
+    a loss that is too high,   a batch that was good is shown again: if it is good still, the step is
+      but no spike             taken, and nothing has happened; if not, the weights are at fault
       a spike that stays       `reanchor_after` refusals in a row are a new level, not an accident:
                                accepted, clipped to what was typical for the first steps
     the weights are at fault   roll back and do the same steps again      heals what does not recur
@@ -10,6 +12,7 @@
       again                    further back, with a smaller rate          a region too steep
       again                    and with the moments forgotten             moments of the wrong steps
       again                    stop, with the evidence
+    weights leapt              the same, but for a leap that comes again after that: it is the run's own
     memory changed by itself   roll back and do the same steps again, on a budget of its own
     `calm_steps` good steps    begin at the top again; the budget of rollbacks is for the whole run
 
@@ -19,66 +22,21 @@ The same verdicts give the same decisions, so ranks that agree on the verdict ag
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from steadytrain.core.errors import UsageError
 from steadytrain.guard.detect import VerdictKind
+from steadytrain.guard.policy import Policy
 
-DecisionKind = Literal["commit", "clip", "skip", "rollback", "stop"]
+DecisionKind = Literal["commit", "clip", "hold", "skip", "rollback", "stop"]
 
 STEP_AROUND: Final = 2
 CUT_RATE: Final = 3
 FORGET: Final = 4
 
 _COUNTS: Final = ("bad_in_a_row", "calm", "level", "num_rollbacks", "num_flips", "settling")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How long the guard tries what, and when it gives up.
-
-    Raises:
-        UsageError: a number is out of its range.
-
-    Example:
-        >>> Policy(max_rollbacks=2).max_rollbacks
-        2
-    """
-
-    patience: int = 3
-    """Bad steps in a row before anything but the batch is suspected."""
-    blind_patience: int = 24
-    """The same where no good batch can be shown again (`guard.batches` is not used)."""
-    max_bad_in_a_row: int = 200
-    """Bad batches in a row, with weights that are good, after which the run stops."""
-    reanchor_after: int = 64
-    """Spikes in a row that are a new level."""
-    settle_steps: int = 32
-    """First steps at a new level whose gradients are clipped to what was typical."""
-    max_rollbacks: int = 8
-    """Rollbacks in the whole run."""
-    max_flips: int = 1000
-    """Times that memory which changed by itself is healed, beside these."""
-    calm_steps: int = 200
-    """Good steps after which a fault is a new one."""
-    rate_factor: float = 0.5
-    """What every learning rate is multiplied with when it is cut."""
-    rewarm_steps: int = 50
-    """Steps over which a cut rate is ramped up from near zero."""
-
-    def __post_init__(self) -> None:
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if option.name == "rate_factor":
-                _check(0.0 < value <= 1.0, option.name, value, "a factor above 0, up to 1")
-            elif isinstance(value, bool) or not isinstance(value, int):
-                _check(False, option.name, value, "a whole number")
-            else:
-                low = 0 if option.name in ("max_rollbacks", "settle_steps") else 1
-                _check(value >= low, option.name, value, f"a whole number from {low} on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +49,8 @@ class Situation:
     """Whether the loop can be given a batch again that was good."""
     is_shown_again: bool = False
     """Whether the step that was judged is on such a batch."""
+    can_hold: bool = False
+    """Whether the same batch can be had again after that one."""
     num_strangers: int = 0
     """Spikes of one series that were refused in a row, this one among them."""
 
@@ -128,6 +88,10 @@ class Ladder:
     """Steps at a new level that are still to be clipped."""
     data_at_fault: bool = False
     """Whether a batch that was good is good still, so that the weights are."""
+    held: bool = False
+    """Whether a step waits until a batch that was good has been looked at again."""
+    cleared: bool = False
+    """Whether that was good still, so that the step is taken."""
 
     def to_json(self) -> dict[str, Any]:
         """The ladder as JSON's own types."""
@@ -142,11 +106,12 @@ class Ladder:
         """
         try:
             at_fault = bool(data["data_at_fault"])
+            held, cleared = bool(data.get("held")), bool(data.get("cleared"))
             numbers = {name: int(data[name]) for name in _COUNTS}
         except (KeyError, TypeError, ValueError) as error:
             msg = f"a guard's state needs the numbers of its ladder, found {dict(data)!r:.120}"
             raise UsageError(f"{msg} ({error}). Pass what Guard.state_dict() returned.") from None
-        return cls(data_at_fault=at_fault, **numbers)
+        return cls(data_at_fault=at_fault, held=held, cleared=cleared, **numbers)
 
 
 def decide(
@@ -173,7 +138,11 @@ def decide(
         return _weigh(policy, ladder, good, situation)
     if good:
         return _go_on(policy, ladder)
-    if verdict == "state":
+    if verdict == "suspect":
+        return _doubt(policy, ladder, situation)
+    if verdict == "leap" and (ladder.level >= STEP_AROUND or not situation.can_roll_back):
+        return _go_on(policy, ladder)  # it comes with other data too: it is how this run steps
+    if verdict in ("leap", "state"):
         return _climb(policy, ladder, situation)
     ladder = replace(ladder, bad_in_a_row=ladder.bad_in_a_row + 1, calm=0)
     if verdict == "spike" and situation.num_strangers >= policy.reanchor_after:
@@ -193,9 +162,18 @@ def _go_on(policy: Policy, ladder: Ladder) -> tuple[Decision, Ladder]:
         level=level,
         data_at_fault=False,
         settling=max(0, ladder.settling - 1),
+        held=False,
+        cleared=False,
     )
     kind: DecisionKind = "clip" if ladder.settling else "commit"
     return Decision(kind=kind), after
+
+
+def _doubt(policy: Policy, ladder: Ladder, situation: Situation) -> tuple[Decision, Ladder]:
+    """A loss that is high, but not absurd: first a batch that was good before, then this one."""
+    if ladder.cleared or not situation.can_hold:
+        return _go_on(policy, ladder)
+    return Decision(kind="hold", show_again=True), replace(ladder, held=True)
 
 
 def _heal(policy: Policy, ladder: Ladder, situation: Situation) -> tuple[Decision, Ladder]:
@@ -213,6 +191,8 @@ def _weigh(
     policy: Policy, ladder: Ladder, good: bool, situation: Situation
 ) -> tuple[Decision, Ladder]:
     """A batch that was good was shown again; whatever came of it, it is not trained on twice."""
+    if good and ladder.held:
+        return Decision(kind="skip"), replace(ladder, held=False, cleared=True)
     if good:
         return Decision(kind="skip"), replace(ladder, data_at_fault=True)
     return _climb(policy, ladder, situation)
@@ -227,7 +207,8 @@ def _bad_batch(
             return Decision(kind="skip", why="the weights are good, the data is not"), ladder
         why = f"{num} batches in a row were bad, while a batch that was good before still is"
         return Decision(kind="stop", why=why), ladder
-    if num <= policy.patience:
+    is_finite = verdict == "spike"  # weights may be spoilt without a NaN: ask at once
+    if num <= policy.patience and not (is_finite and situation.can_show_again):
         return Decision(kind="skip", why="this batch alone is suspected"), ladder
     if situation.can_show_again:
         why = f"{num} in a row: a batch that was good is shown again"
@@ -256,6 +237,8 @@ def _climb(policy: Policy, ladder: Ladder, situation: Situation) -> tuple[Decisi
         num_rollbacks=ladder.num_rollbacks + 1,
         data_at_fault=False,
         settling=0,
+        held=False,
+        cleared=False,
     )
     decision = Decision(
         kind="rollback",
@@ -274,16 +257,3 @@ _RUNGS: Final = {
     3: "it came again elsewhere: further back, with a smaller rate that is ramped up",
     4: "it came again at a smaller rate: the moments are forgotten too",
 }
-
-
-def rate_scale(policy: Policy, num_cuts: int, steps_since: int) -> float:
-    """What learning rates are multiplied with, `steps_since` the last of `num_cuts` cuts."""
-    if not num_cuts:
-        return 1.0
-    ramp = min(1.0, (steps_since + 1) / (policy.rewarm_steps + 1))
-    return math.pow(policy.rate_factor, num_cuts) * ramp
-
-
-def _check(holds: bool, name: str, value: object, expected: str) -> None:
-    if not holds:
-        raise UsageError(f"Policy.{name}: got {value!r}, expected {expected}. See the default.")

@@ -1,9 +1,9 @@
 """What is wrong with a step that is about to be taken, from a handful of numbers.
 
 Pure: numbers in, a verdict out, and a state that is saved with the run. Not finite, finite but
-too large for the optimizer, a spike, a bit that flipped, damage at rest, an ordinary overflow of a
-loss scaler: each
-is a verdict of its own, because each is answered differently.
+too large for the optimizer, a spike, a loss that only makes one doubt, a bit that flipped, weights
+that leapt, damage at rest, an ordinary overflow of a loss scaler: each is a verdict of its own,
+because each is answered differently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from steadytrain.core.errors import UsageError
 from steadytrain.core.finding import Evidence
 from steadytrain.guard.detect_spike import SpikeDetector, SpikeOptions
 
-VerdictKind = Literal["good", "overflow", "spike", "huge", "nonfinite", "flip", "state"]
+VerdictKind = Literal[
+    "good", "overflow", "suspect", "spike", "huge", "nonfinite", "flip", "leap", "state"
+]
 
 SEVERITY: Final[tuple[VerdictKind, ...]] = get_args(VerdictKind)
 """Every kind, the worst last: what several ranks saw is the worst of it."""
@@ -91,6 +93,8 @@ class Detector:
             series = self._of(key, name)
             if series.is_spike(value):
                 return _spike(name, value, series)
+        if reading.loss is not None and self._of(key, "loss").is_suspect(reading.loss):
+            return _suspect(reading.loss, self._of(key, "loss"))
         return Verdict()
 
     def accept(self, reading: Reading, key: str = "") -> None:
@@ -188,4 +192,13 @@ def _spike(name: str, value: float, series: SpikeDetector) -> Verdict:
         kind="spike",
         reason=f"the {name} {value:.3g} is above {limit:.3g}, where {usual:.3g} is usual",
         evidence={name.replace(" ", "_"): value, "usual": usual, "limit": limit},
+    )
+
+
+def _suspect(loss: float, series: SpikeDetector) -> Verdict:
+    usual = series.usual
+    return Verdict(
+        kind="suspect",
+        reason=f"the loss {loss:.3g} is far above {usual:.3g}, which is usual",
+        evidence={"loss": loss, "usual": usual},
     )

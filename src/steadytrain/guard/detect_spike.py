@@ -9,6 +9,10 @@ x = ln |value|; m, s the median and 1.4826 * MAD of the last `window` x; p the l
 five consecutive accepted magnitudes. A spike: |value| > max(exp(m + deviations * s),
 peak_ratio * max(p, natural)). Before `warmup` values, peak_ratio is squared; before four, none.
 
+Between the two, a loss above max(exp(m + deviations * s), suspect_ratio * max(p, natural, c)) is
+no alarm but a doubt, which a batch that was good before settles: are the weights as they were? c is
+the largest value that such a look has cleared, so that a run is looked at a few times in its life.
+
 The magnitude has no sign, so a loss that crosses zero or is negative is judged like any other; a
 value near zero is far below the median and never above it.
 
@@ -56,6 +60,8 @@ class SpikeOptions:
     """Robust standard deviations in log space that are still usual."""
     peak_ratio: float = 100.0
     """Times the highest level of the run that are still plausible."""
+    suspect_ratio: float = 5.0
+    """Times the same level above which a loss makes one look at a batch that was good again."""
     natural: float = 1.0
     """The level that counts as seen from the start; 0 for losses in very small units."""
 
@@ -65,7 +71,7 @@ class SpikeOptions:
             if isinstance(value, bool) or not isinstance(value, int) or not value >= low:
                 msg = f"SpikeOptions.{name}: got {value!r}, expected a whole number from {low} on"
                 raise UsageError(f"{msg}: fewer values have no spread.")
-        for name, low in (("deviations", 0.0), ("peak_ratio", 1.0)):
+        for name, low in (("deviations", 0.0), ("peak_ratio", 1.0), ("suspect_ratio", 1.0)):
             if not low < getattr(self, name) < math.inf:
                 msg = (
                     f"SpikeOptions.{name}: got {getattr(self, name)!r}, expected more than {low:g}"
@@ -94,6 +100,7 @@ class SpikeDetector:
         self._options = options
         self._recent: deque[float] = deque(maxlen=options.window)
         self._level = 0.0
+        self._cleared = 0.0
         self._count = 0
         self._strangers: list[float] = []
 
@@ -114,10 +121,22 @@ class SpikeDetector:
         # the medians are looked at only where the plain limit does not settle it
         return not (abs(value) <= self._floor() or abs(value) <= self._usual_limit())
 
+    def is_suspect(self, value: float) -> bool:
+        """Whether `value` is less than a spike, and more than the run ever was near to."""
+        ratio = self._options.suspect_ratio
+        if self._count < self._options.warmup:
+            return False
+        return not (
+            abs(value) <= ratio * max(self._level, self._options.natural, self._cleared)
+            or abs(value) <= self._usual_limit()
+        )
+
     def accept(self, value: float) -> None:
         """A value that is part of the run is remembered; one that is not finite never is."""
         if not math.isfinite(value):
             return
+        if self.is_suspect(value):
+            self._cleared = abs(value)
         self._strangers.clear()
         self._recent.append(abs(value))
         self._count += 1
@@ -147,6 +166,7 @@ class SpikeDetector:
         return {
             "recent": list(self._recent),
             "level": self._level,
+            "cleared": self._cleared,
             "count": self._count,
             "strangers": list(self._strangers),
         }
@@ -159,11 +179,13 @@ class SpikeDetector:
         """
         recent, strangers = _magnitudes(state, "recent"), _magnitudes(state, "strangers")
         (level,), count = _magnitudes({"level": [state.get("level")]}, "level"), state.get("count")
+        (cleared,) = _magnitudes({"cleared": [state.get("cleared", 0.0)]}, "cleared")
         if not isinstance(count, int) or not count >= 0:
             raise UsageError(f"a spike detector's count must be a whole number, found {count!r}.")
         self._recent.clear()
         self._recent.extend(recent)
         self._strangers, self._level, self._count = strangers, level, count
+        self._cleared = cleared
 
     def _floor(self) -> float:
         """The largest magnitude that the highest level of the run makes plausible."""

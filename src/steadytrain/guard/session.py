@@ -17,10 +17,11 @@ from steadytrain.guard._opening import Storage, averages_in, check_type, open_en
 from steadytrain.guard._parts import Parts, listed
 from steadytrain.guard._rates import Rates
 from steadytrain.guard.act import Committer
-from steadytrain.guard.decide import Ladder, Policy
+from steadytrain.guard.decide import Ladder
 from steadytrain.guard.detect import Detector
 from steadytrain.guard.detect_spike import SpikeOptions
 from steadytrain.guard.evidence import write_bundle
+from steadytrain.guard.policy import Policy
 from steadytrain.guard.transaction import Step
 from steadytrain.snapshots import RandomSources, Stream
 
@@ -240,7 +241,7 @@ class Guard:
         stream = Stream(loader, sources, resumable=False, keep=True)
         engine.follow(stream, sources)
         for batch in stream.one_pass() if not self.stopped else ():
-            engine.data.limit(batch)
+            engine.data.hand_out(batch)
             yield batch
             if self.stopped:
                 return

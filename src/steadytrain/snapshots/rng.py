@@ -47,13 +47,7 @@ class RandomSources:
 
     def moved(self, state: dict[str, Any]) -> bool:
         """Whether any source has drawn, or was set, since `state` was captured."""
-        own = self.capture()
-        tensors = [(own["cpu"], state["cpu"])]
-        tensors += [(own["devices"][name], state["devices"].get(name)) for name in own["devices"]]
-        tensors += list(zip(own["generators"], state["generators"], strict=True))
-        if own["python"] != state["python"] or not _same_numpy(own["numpy"], state["numpy"]):
-            return True
-        return any(b is None or not torch.equal(a, b) for a, b in tensors)
+        return not same_state(self.capture(), state)
 
     def state_dict(self) -> dict[str, Any]:
         """`capture` under the name that snapshots ask every part for."""
@@ -62,6 +56,16 @@ class RandomSources:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """`restore` under the name that snapshots ask every part for."""
         self.restore(state)
+
+
+def same_state(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two states of the same sources, as `RandomSources.capture` gives them, are equal."""
+    if one["python"] != other["python"] or not _same_numpy(one["numpy"], other["numpy"]):
+        return False
+    tensors = [(one["cpu"], other["cpu"])]
+    tensors += [(state, other["devices"].get(name)) for name, state in one["devices"].items()]
+    tensors += list(zip(one["generators"], other["generators"], strict=True))
+    return all(b is not None and torch.equal(a, b) for a, b in tensors)
 
 
 def loader_generators(batches: object) -> Iterable[torch.Generator]:

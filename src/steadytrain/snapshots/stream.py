@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from steadytrain.core.errors import UsageError
 from steadytrain.snapshots.passes import END, Passes
-from steadytrain.snapshots.rng import RandomSources
+from steadytrain.snapshots.rng import RandomSources, same_state
 
 _LOADER_STATE_EVERY: Final = 16
 
@@ -74,6 +74,8 @@ class Stream:
         self._held: deque[_Entry] = deque()
         self._first_held = 0
         self._base: tuple[dict[str, Any], int] = ({}, 0)
+        self.sources_after: dict[str, Any] | None = None
+        """The random sources as reading the last batch left them; None without `keep`."""
 
     @property
     def epoch(self) -> int:
@@ -182,6 +184,7 @@ class Stream:
         self.position += 1
         if entry.before and entry.after and not self._sources.moved(entry.before):
             self._sources.restore(entry.after)
+        self.sources_after = self._sources.capture()
         return entry.batch
 
     def _new(self, read: Any) -> Any:
@@ -198,7 +201,9 @@ class Stream:
         return batch
 
     def _hold(self, batch: Any, before: dict[str, Any]) -> None:
-        passes, moved = self._passes, self._sources.moved(before)
+        passes, after = self._passes, self._sources.capture()
+        moved = not same_state(before, after)
+        self.sources_after = after
         noted = not passes.is_stateful or self.position % _LOADER_STATE_EVERY == 0
         entry = _Entry(
             batch=batch,
@@ -206,6 +211,6 @@ class Stream:
             num_read=passes.num_read,
             state=passes.state_dict() if noted else None,
             before=before if moved else None,
-            after=self._sources.capture() if moved else None,
+            after=after if moved else None,
         )
         self._held.append(entry)
