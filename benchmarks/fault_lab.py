@@ -3,6 +3,7 @@
     python -m benchmarks.fault_lab --minutes 3        run what is missing, for three minutes
     python -m benchmarks.fault_lab --judge-only       judge what is kept, run nothing
     python -m benchmarks.fault_lab --judge-only --only double-softmax --messages
+    python -m benchmarks.fault_lab --redo             run also what other measuring code has made
 
 Of the tuning part every miss, wrong cause, wrong place and false alarm is listed; of the part
 that is only scored just the totals. `--architectures all` runs every architecture a fault names.
@@ -25,7 +26,7 @@ from steadytrain.core.finding import Severity
 from steadytrain.core.ranking import rank
 from steadytrain.lab.fault_lab import all_jobs
 from steadytrain.lab.zoo.claims import claims, places_of
-from steadytrain.lab.zoo.kept import code_of, read_kept
+from steadytrain.lab.zoo.kept import code_kept, code_of
 from steadytrain.lab.zoo.planting import known_controls, known_faults
 from steadytrain.lab.zoo.running import judge_kept, kept_path, run_job, source_of
 from steadytrain.lab.zoo.scoring import (
@@ -44,7 +45,7 @@ def main() -> None:
     options = parsed()
     jobs = chosen(options)
     if not options.judge_only:
-        run_missing(jobs, options.keep, options.minutes)
+        run_missing(jobs, options.keep, options.minutes, redo=options.redo)
     if options.quiet:
         return
     began = time.process_time()
@@ -83,18 +84,23 @@ def is_first(job: Job) -> bool:
     return any(one.on[0] == job.architecture for one in sharing)
 
 
-def run_missing(jobs: Sequence[Job], keep: Path, minutes: float) -> None:
-    """What is not kept is run until the time is up, then what other code has made."""
+def run_missing(jobs: Sequence[Job], keep: Path, minutes: float, *, redo: bool) -> None:
+    """What is not kept is run until the time is up; then, to redo it, what other code has made."""
     stop = time.monotonic() + 60 * minutes
-    missing = [job for job in jobs if not is_current(job, keep)]
-    missing.sort(key=lambda job: (kept_path(keep, job).exists(), job.seed))
+    missing = [job for job in jobs if not kept_path(keep, job).exists()]
+    missing.sort(key=lambda job: job.seed)
+    if redo:
+        missing += [job for job in jobs if job not in missing and not is_current(job, keep)]
     done, slow = 0, Counter[str]()
     began = time.process_time()
     for job in missing:
         if time.monotonic() > stop:
             break
         start = time.process_time()
-        run_job(job, keep)
+        try:
+            run_job(job, keep)
+        except Exception as error:  # one broken run must not end a sweep of hundreds
+            print(f"BROKE {job.kind} {job.name} {job.architecture}/{job.seed}: {error!r}")
         slow[f"{job.kind} {job.name} on {job.architecture}"] += round(time.process_time() - start)
         done += 1
     spent = time.process_time() - began
@@ -104,8 +110,7 @@ def run_missing(jobs: Sequence[Job], keep: Path, minutes: float) -> None:
 
 
 def is_current(job: Job, keep: Path) -> bool:
-    kept = read_kept(kept_path(keep, job))
-    return kept is not None and kept.code == code_of(source_of(job))
+    return code_kept(kept_path(keep, job)) == code_of(source_of(job))
 
 
 def judged(jobs: Sequence[Job], keep: Path, processes: int) -> list[Outcome]:
@@ -175,6 +180,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", help="names of faults and controls")
     parser.add_argument("--judge-only", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="run what is missing, judge nothing")
+    parser.add_argument("--redo", action="store_true", help="run again what other code has made")
     parser.add_argument("--messages", action="store_true", help="print what was said, all of it")
     parser.add_argument("--minutes", type=float, default=3.0, help="of the clock, for running")
     parser.add_argument("--jobs", type=int, default=1, help="processes that judge")

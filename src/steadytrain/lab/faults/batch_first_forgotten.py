@@ -32,4 +32,5 @@ FAULT = fault(
     on=("lstm",),
     plant=plant,
     sites=lambda _: ("cell",),
+    seen=("preflight",),
 )

@@ -42,4 +42,5 @@ FAULT = fault(
     on=("gpt", "cnn", "vit", "resnet"),
     plant=plant,
     sites=places,
+    seen=("preflight",),
 )

@@ -59,5 +59,5 @@ FAULT = fault(
     on=("gpt",),
     plant=plant,
     sites=sites,
-    seen=("training", "preflight"),
+    seen=("preflight",),
 )

@@ -1,8 +1,8 @@
 """A loss that expects log-probabilities is given something else.
 
 ## What is wrong
-The negative log-likelihood gets logits, which it rewards for growing without bound; or it, or the
-Kullback-Leibler divergence, gets probabilities, whose gradient dies where the network is wrong.
+The negative log-likelihood gets logits, which it rewards for growing without bound; or it gets
+probabilities, whose gradient dies where the network is wrong.
 
 ## Remedy
 Give the loss `log_softmax` of the logits, or use the cross entropy.
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -41,21 +40,9 @@ def likelihood_of_probabilities(model: Any, batch: Any) -> Tensor:
     return functional.nll_loss(scores.softmax(-1), labels)
 
 
-def divergence_of_probabilities(model: Any, batch: Any) -> Tensor:
-    """`kl_div` of probabilities from smoothed labels, without the logarithm."""
-    scores, labels = _scores(model, batch)
-    smooth = torch.full_like(scores, 0.1 / scores.shape[-1])
-    smooth.scatter_(1, labels.unsqueeze(1), 0.9 + 0.1 / scores.shape[-1])
-    return functional.kl_div(scores.softmax(-1), smooth, reduction="batchmean")
-
-
 def plant(parts: Parts) -> None:
     """The case's form of the mistake."""
-    forms = (
-        likelihood_of_logits,
-        likelihood_of_probabilities,
-        divergence_of_probabilities,
-    )
+    forms = (likelihood_of_logits, likelihood_of_probabilities)
     parts.loss_fn = parts.case.pick("form", forms)
 
 

@@ -2,7 +2,7 @@
 
 ## What is wrong
 A side term weighs so much that the network serves it alone: the divergence of a generative model,
-a penalty on the logits, the entropy of a policy.
+the entropy of a policy.
 
 ## Remedy
 Weigh the term so that its gradient is a fraction of the main one's.
@@ -41,12 +41,7 @@ def weighed(architecture: str, factor: float) -> Any:
         critic = functional.mse_loss(seen.values, seen.gains)
         return main + 0.5 * critic - factor * ENTROPY_WEIGHT * entropy_of(seen.logits)
 
-    def classified(model: Any, batch: Any) -> Tensor:
-        logits = model(batch[0])
-        penalty = logits.square().mean()
-        return functional.cross_entropy(logits, batch[1]) + factor * 1e-3 * penalty
-
-    return {"vae": generative, "actor-critic": policy}.get(architecture, classified)
+    return {"vae": generative, "actor-critic": policy}[architecture]
 
 
 def prepare(parts: Parts) -> None:
@@ -65,7 +60,7 @@ FAULT = fault(
     __doc__,
     cause="loss-term-scale",
     also=("posterior-collapse",),
-    on=("mlp", "vae", "actor-critic"),
+    on=("vae", "actor-critic"),
     prepare=prepare,
     plant=plant,
 )

@@ -63,7 +63,7 @@ def prepare(parts: Parts) -> None:
             model.blocks = transformer_blocks(width, depth, 2, causal=causal)
             initialise_like_gpt2(model)
         else:
-            parts.model = resnet(8, parts.case.pick("blocks", (8, 10, 12)))
+            parts.model = resnet(8, parts.case.pick("blocks", (16, 18, 20)))
 
 
 def plant(parts: Parts) -> None:

@@ -53,4 +53,5 @@ FAULT = fault(
     on=("gpt", "lstm"),
     prepare=prepare,
     plant=plant,
+    seen=("preflight",),
 )

@@ -29,11 +29,12 @@ _FILES: Final = (
     "core/columns.py",
     "core/history.py",
     "core/stats.py",
-    "core/program.py",
     "lab/datasets.py",
 )
 _JUDGING: Final = ("kept", "scoring", "tables", "claims", "charts", "verdicts", "running")
 """Files of `lab/zoo` that change no run."""
+
+_UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +99,21 @@ def write_kept(path: Path, kept: Kept) -> None:
     unfinished.replace(path)
 
 
+def code_kept(path: Path) -> str | None:
+    """The digest of the code that made a kept run; None where there is none."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return json.loads(arrays["about"].tobytes())["code"]
+    except _UNREADABLE:
+        return None
+
+
 def read_kept(path: Path) -> Kept | None:
     """The run, or None where there is none or its file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return _assembled({name: arrays[name] for name in arrays.files})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except _UNREADABLE:
         return None
 
 
