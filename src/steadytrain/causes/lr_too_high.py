@@ -15,7 +15,8 @@ learning rate x 1/100; every parameter group at the lowest of the learning rates
 ## What refutes it
 If a tenth and a hundredth of the rate change nothing, the steps are not what breaks it; if a ramp
 alone suffices, only the first steps were too long. Against it speaks a run that comes back with:
-gradients cleared before each step; initialised for the architecture; no momentum.
+gradients cleared before each step; initialised for the architecture; no momentum; the mean
+instead of the sum.
 
 ## The fix
 Divide the learning rate of the place that was found by 10 until the loss falls steadily, then
@@ -52,7 +53,7 @@ CAUSE = root_cause(
         "lr-thousandth",
         "constant-schedule",
     ),
-    refutations=("clear-gradients", "initialise", "no-momentum"),
+    refutations=("clear-gradients", "initialise", "no-momentum", "mean-loss"),
     fix=(
         "Divide the learning rate of {site} by 10 until the loss falls steadily, then take half"
         " of the highest that does; steadytrain.optim.lr_range_test finds it."

@@ -32,6 +32,9 @@ PLACEBO: Final = "other-seed"
 RERUN: Final = "run-again"
 """Nothing at all is changed: what does not recur was a fault of the machine."""
 
+REORDERS: Final = "shuffle"
+"""The change that does what the placebo does, and no more: another order of the data."""
+
 Apply = Callable[[Program, Scene], Program | None]
 
 

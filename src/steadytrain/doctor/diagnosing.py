@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steadytrain.core.diagnosis import Cause, Diagnosis, Trial
-from steadytrain.core.errors import UsageError
+from steadytrain.core.errors import ProgramError, UsageError
 from steadytrain.core.program import Program
 from steadytrain.doctor.before import known_before, said_of_source
 from steadytrain.doctor.budget import TIMES_THE_RUN, Budget, check_count
@@ -81,6 +81,7 @@ def diagnose(
     if not isinstance(program, Program):
         msg = f"diagnose takes a steadytrain.Program, got a {type(program).__name__}"
         raise UsageError(f"{msg}: put model, optimizer, batches and loss_fn into one.")
+    _check_values(program)
     display = make_display(progress, TIMES_THE_RUN * steps if budget is None else budget)
     try:
         allowance = Budget(steps, budget, seconds, display)
@@ -93,6 +94,16 @@ def diagnose(
     finally:
         display.close()
     return _diagnosis(evidence, allowance, before)
+
+
+def _check_values(program: Program) -> None:
+    for name, parameter in program.model.named_parameters():
+        if getattr(parameter, "is_meta", False):
+            msg = f"Program.model: its parameter {name!r} is on the meta device and has no values"
+            raise ProgramError(
+                f"{msg}, expected a model that can be run: call model.to_empty(device=...) and "
+                "initialise it."
+            )
 
 
 def _diagnosis(evidence: Evidence, budget: Budget, before: Diagnosis | None) -> Diagnosis:

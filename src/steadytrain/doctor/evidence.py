@@ -39,6 +39,8 @@ class Evidence:
     is_sick: bool = False
     is_silent: bool = False
     """Whether nothing alarms and the loss does not fall."""
+    is_quiet: bool = False
+    """Whether nothing alarms while it trains; what is wrong, if anything, was said before."""
     interrupted: bool = False
     tried_all: bool = False
 

@@ -11,21 +11,31 @@ pairs       two changes that each helped, where no single one suffices
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Final
 
+from steadytrain.checks._registry import known_checks
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.program import Program
 from steadytrain.doctor.budget import Budget
 from steadytrain.doctor.change import PLACEBO, RERUN, change_named, known_changes
+from steadytrain.doctor.choosing import (
+    best_first,
+    first_loss,
+    has_alarmed,
+    is_certain,
+    is_settled,
+    pairs_to_try,
+    short_length,
+)
 from steadytrain.doctor.evidence import Evidence, Made
 from steadytrain.doctor.health import Noise, judge_trial
-from steadytrain.doctor.nominating import Suspect, changes_to_try, suspects
+from steadytrain.doctor.nominating import changes_to_try, suspects
 from steadytrain.doctor.observing import observe
 from steadytrain.doctor.progress import Display
 from steadytrain.doctor.reading import read
+from steadytrain.doctor.repairs import repair_of
 from steadytrain.doctor.scene import Scene, optimizers_of
 from steadytrain.doctor.silence import is_silent, no_progress, summed_loss
 from steadytrain.doctor.suspicion import suspects_in
@@ -39,9 +49,6 @@ BATCH: Final = 6
 
 LONG: Final = 4
 """Trials that are run for the whole length, at most."""
-
-CERTAIN: Final = 0.4
-"""Weight of the next suspect over that of the proven one, below which no further trial is made."""
 
 
 class Experiment:
@@ -125,18 +132,19 @@ class Experiment:
             ranked=suspects(findings),
             is_sick=not reading.is_finite or bool(reading.alarms or loud or can_improve),
             is_silent=silent,
+            is_quiet=reading.is_finite and not reading.alarms,
         )
 
     def _try_all(self, evidence: Evidence) -> None:
-        short = self._short_length(evidence)
-        self._make(evidence, [(RERUN,)], max(2, short // 4 if evidence.is_silent else short))
+        short = short_length(evidence, self._budget.steps)
+        self._make(evidence, [(RERUN,)], max(2, short // 4 if evidence.is_quiet else short))
         if not evidence.recurs:
             self._make(evidence, [(RERUN,)], self._budget.steps)
             return
         self._make(evidence, [(PLACEBO,)], short)
         for rival in _in_batches(changes_to_try(evidence.ranked)):
             self._make(evidence, [(name,) for name in rival], short)
-            if self._is_certain(evidence, rival):
+            if is_certain(evidence, rival):
                 break
         self._finish(evidence, short)
         if not evidence.restored and not evidence.is_silent:
@@ -160,15 +168,8 @@ class Experiment:
                 return
 
     def _try_pairs(self, evidence: Evidence, short: int) -> None:
-        """Of the changes that helped without restoring, the two that helped most."""
-        helped = {
-            name: one.judgement.gain
-            for name, one in evidence.made.items()
-            if one.judgement is not None and one.judgement.gain > 0 and "+" not in name
-        }
-        best = sorted(helped, key=lambda name: -helped[name])[:3]
-        pairs = [(one, other) for at, one in enumerate(best) for other in best[at + 1 :]]
-        self._make(evidence, pairs, short)
+        """Two changes that each helped without restoring."""
+        self._make(evidence, pairs_to_try(evidence), short)
         self._finish(evidence, short)
 
     def _finish(self, evidence: Evidence, short: int) -> None:
@@ -176,16 +177,13 @@ class Experiment:
         whole = self._budget.steps
         if short >= whole or not evidence.promising:
             return
-        weights = _weights(evidence.ranked)
-        ordered = sorted(
-            evidence.promising,
-            key=lambda name: -(evidence.promising[name] + weights.get(name, 0.0)),
-        )
-        self._make(evidence, [(PLACEBO,)], whole)
+        if not has_alarmed(evidence, PLACEBO):
+            self._make(evidence, [(PLACEBO,)], whole)
+        ordered = best_first(evidence)
         for place, name in enumerate(ordered[:LONG]):
+            if is_settled(evidence, ordered[:place], name):
+                return
             self._make(evidence, [tuple(name.split(" + "))], whole)
-            if place and self._is_certain(evidence, ordered[: place + 1]):
-                return  # never before the runner-up had its chance
 
     # one stage's work
 
@@ -212,9 +210,17 @@ class Experiment:
             scene=evidence.scene,
             steps=steps,
             seed=self._seed,
-            first_loss=evidence.base.losses[0] if evidence.base.losses else math.nan,
+            first_loss=first_loss(evidence),
             yardstick=self._yardstick if is_whole else None,
+            asks=tuple(sorted(self._asked(evidence, names))),
         )
+
+    def _asked(self, evidence: Evidence, names: Sequence[str]) -> frozenset[str]:
+        """The failed checks that point to what one of these changes would prove."""
+        loud = {one.rule for one in self._known if one.severity >= Severity.WARNING}
+        own = (one for one in evidence.ranked if set(names) & set(one.proofs))
+        said = {finding.rule for one in own for finding in one.findings}
+        return frozenset(loud & said & known_checks().keys())
 
     def _note(self, evidence: Evidence, record: Record, steps: int) -> None:
         name, seen = record.job_name, record.observation
@@ -231,43 +237,9 @@ class Experiment:
                 steps,
                 is_comparable=record.is_comparable,
                 is_game=self._is_game,
+                repair=repair_of(record, self._asked(evidence, record.changes)),
             )
         evidence.made[name] = Made(name=name, record=record, judgement=judgement, steps=steps)
-
-    def _short_length(self, evidence: Evidence) -> int:
-        """The fewest steps after which the observed run is in visible trouble."""
-        whole = self._budget.steps
-        if evidence.is_silent:
-            return max(2, whole // 3)
-        for part in (5, 4, 3, 2):
-            steps = max(whole // part, min(whole, 20))
-            reading = read(evidence.base, steps)
-            if not reading.is_finite or reading.first_alarm <= 0.7 * steps:
-                return steps
-        return whole
-
-    def _is_certain(self, evidence: Evidence, names: Sequence[str]) -> bool:
-        """Whether one of these restored health and nothing else is suspected as much."""
-        good = [name for name in names if name in evidence.promising]
-        if not good:
-            return False
-        weights = _weights(evidence.ranked)
-        best = max(weights.get(name, 0.0) for name in good)
-        waiting = [
-            one.weight
-            for one in evidence.ranked
-            if not any(proof in evidence.made for proof in one.proofs) and one.proofs
-        ]
-        return max(waiting, default=0.0) < CERTAIN * best
-
-
-def _weights(ranked: Sequence[Suspect]) -> dict[str, float]:
-    """The weight of the strongest suspect each change would prove."""
-    weights: dict[str, float] = {}
-    for one in ranked:
-        for name in one.proofs:
-            weights[name] = max(weights.get(name, 0.0), one.weight)
-    return weights
 
 
 def _in_batches(names: Sequence[str]) -> Iterable[Sequence[str]]:

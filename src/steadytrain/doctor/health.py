@@ -4,11 +4,17 @@ A run is **healthy** when
 
 1. it is finite to its last step and raises nothing;
 2. no rule speaks at warning or above;
-3. it learns: its loss falls by more than its noise, or its metric beats the observed run's. A run
-   of several optimizers, whose loss is a game's, need not;
+3. it learns: its loss falls by more than its noise, and below where the observed run began if the two
+   can be compared, or its metric beats the observed run's. A run of several optimizers, whose
+   loss is a game's, need not;
 4. over the whole length it is not clearly worse than an observed run that stayed finite: its loss
    fell at least a third as far, where the two can be compared, and its metric is no lower. A short
    trial may be behind: what blows up later often falls fastest first.
+
+Where the observed run was finite and without an alarm, and a check before the first step had failed
+that points to what the change would prove, the check must pass on the changed program; then it is
+enough that the run is not clearly worse. Where the check saw that the answer can be read from the
+input, even that is no condition: an honest run has a higher loss.
 
 Where the observed run learned and its only alarms are warnings about an uneven loss, which may be
 chance, the loss must also end lower than the observed run's, or the metric higher.
@@ -33,6 +39,7 @@ from typing import Final
 
 from steadytrain.doctor.observing import Observation
 from steadytrain.doctor.reading import SURE, Reading, difference, read
+from steadytrain.doctor.repairs import Repair
 
 BEHIND: Final = 0.1
 """Share of the first loss by which a trial behind the best loses a factor of e of its merit."""
@@ -86,19 +93,24 @@ def judge_trial(
     *,
     is_comparable: bool,
     is_game: bool,
+    repair: Repair | None = None,
 ) -> Judgement:
     """The judgement of the first `steps` steps of a trial against the observed run."""
     own, seen = read(trial, steps), read(base, steps)
     gap, error = difference(trial, base, steps) if is_comparable else (math.nan, math.nan)
     margin = _margin(noise, error)
     scale = max(abs(seen.head), 1e-30)
-    reasons = (
-        _not_finite(trial, own)
-        or _alarming(own)
-        or _worse(gap, margin, own, seen, noise, is_whole=steps >= base.asked)
-        or _not_learning(own, seen, gap, error, noise, is_game=is_game)
-    )
+    is_quiet = seen.is_finite and not seen.alarms
+    mended = repair is not None and is_quiet and bool(repair.passed)
+    is_honest = mended and repair is not None and repair.ends_a_leak
+    reasons = _not_finite(trial, own) or _alarming(own)
+    if not is_honest:
+        reasons = reasons or _worse(gap, margin, own, seen, noise, is_whole=steps >= base.asked)
+    if not mended:
+        reasons = reasons or _not_learning(own, seen, gap, error, noise, is_game=is_game)
     better = f"the loss went from {own.head:.3g} to {own.tail:.3g}, no alarm"
+    if mended and repair is not None:
+        better += f", and {' and '.join(sorted(repair.passed))} passes"
     if math.isfinite(own.metric):
         better += f", metric {own.metric:.3g} (was {seen.metric:.3g})"
     return Judgement(healthy=not reasons, outcome=reasons or better, reading=own, gain=gap / scale)
@@ -113,20 +125,21 @@ def merits(judgements: Mapping[str, Judgement], before: float) -> dict[str, floa
 
     Args:
         judgements: of trials of one length or of several.
-        before: the observed run's metric.
+        before: the observed run's metric, NaN where its weights were lost.
     """
     healthy = {name: one.reading for name, one in judgements.items() if one.healthy}
     losses = {name: -_left(one) for name, one in healthy.items()}
     metrics = {name: one.metric for name, one in healthy.items() if math.isfinite(one.metric)}
     by_loss = _near_best(losses, BEHIND)
-    gain = max(metrics.values(), default=before) - before
+    best = max(metrics.values(), default=0.0)
+    gain = best - before if math.isfinite(before) else abs(best)
     by_metric = _near_best(metrics, max(2 * BEHIND * gain, 1e-12))
     return {name: (by_loss[name] + by_metric.get(name, by_loss[name])) / 2 for name in healthy}
 
 
 def _left(reading: Reading) -> float:
-    """The last loss over the first, within -1 and 1: what is left of it."""
-    return 1.0 - reading.progress
+    """The last loss over the first, at most 2: what is left of it; all of it where none was finite."""
+    return 1.0 - reading.progress if math.isfinite(reading.progress) else 1.0
 
 
 def _near_best(values: Mapping[str, float], scale: float) -> dict[str, float]:
@@ -170,6 +183,9 @@ def _not_learning(
     if seen.is_only_uneven and seen.learned and not by_metric and gap <= SURE * error:
         return f"the loss ends at {own.tail:.3g}, no better than the {seen.tail:.3g} before"
     if seen.alarms or not seen.is_finite:
+        is_below = not math.isfinite(gap) or seen.head - own.tail > SURE * own.error
+        if not (is_below or by_metric or is_game):
+            return f"the loss ends at {own.tail:.3g}, where the observed run began, {seen.head:.3g}"
         if own.learned or by_metric or (is_game and seen.is_finite):
             return ""
         return f"the loss stays at {own.tail:.3g}"

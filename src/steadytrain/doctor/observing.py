@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from steadytrain.core.finding import Finding
+from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.program import Program
 from steadytrain.doctor.loss_calls import LossCalls
@@ -26,6 +26,9 @@ from steadytrain.training.stepping import make_step, provide_scaler
 
 LOST_AFTER: Final = 10
 """Steps in a row without a finite loss after which a run has nothing more to tell."""
+
+LOOKS: Final = 10
+"""How often a run that ends at its first alarm is looked at; the looks are at fixed steps."""
 
 OnStep = Callable[[int], bool]
 """Called with the steps that were just run; False ends the run."""
@@ -54,6 +57,8 @@ class Observation:
     loss_calls: tuple[LossCall, ...] = field(default=(), repr=False)
     stopped: bool = False
     """Whether somebody stopped it before its end."""
+    cut: bool = False
+    """Whether it was ended because a rule had spoken at warning or above."""
 
 
 def observe(
@@ -62,6 +67,8 @@ def observe(
     seed: int,
     yardstick: Yardstick | None = None,
     on_step: OnStep = lambda _: True,
+    *,
+    ends_at_alarm: bool = False,
 ) -> Observation:
     """`program` has run `steps` further steps under a watch; whatever it raised is data.
 
@@ -71,12 +78,14 @@ def observe(
         seed: of every random generator.
         yardstick: measures the trained copy afterwards.
         on_step: called after each step; False ends the run.
+        ends_at_alarm: whether nothing more is asked of it than whether an alarm comes.
     """
     began = time.monotonic()
     with sandbox(program, seed):
-        seen = _Run(program, steps)
+        seen = _Run(program, steps, ends_at_alarm=ends_at_alarm)
         seen.run(on_step)
-        held, metric = yardstick.measure(program, seed) if yardstick else ((), math.nan)
+        judge = None if seen.cut else yardstick
+        held, metric = judge.measure(program, seed) if judge else ((), math.nan)
     return Observation(
         asked=steps,
         steps=len(seen.losses),
@@ -90,19 +99,21 @@ def observe(
         digest=digest_of(program),
         loss_calls=tuple(seen.loss_calls),
         stopped=seen.stopped,
+        cut=seen.cut,
     )
 
 
 class _Run:
     """The loop of a trial: as `st.train` runs it, but an error ends it quietly."""
 
-    def __init__(self, program: Program, steps: int) -> None:
+    def __init__(self, program: Program, steps: int, *, ends_at_alarm: bool) -> None:
         self.losses: list[float] = []
         self.loss_calls: list[LossCall] = []
         self.findings: list[Finding] = []
         self.history = History()
         self.error = ""
-        self.stopped = False
+        self.stopped = self.cut = False
+        self._ends_at_alarm = ends_at_alarm
         self._program = program
         self._steps = steps
 
@@ -122,6 +133,9 @@ class _Run:
             while len(self.losses) < self._steps and not self.stopped and not self._is_lost():
                 self._step(do_step, stream, watch)
                 self.stopped = not on_step(1)
+                if self._is_alarmed(watch):
+                    self.cut = True
+                    break
         except Exception as error:
             self.error = described(error)
         finally:
@@ -138,6 +152,13 @@ class _Run:
         self._program.step += 1
         watch.log(loss=loss)
         self.losses.append(float(loss))
+
+    def _is_alarmed(self, watch: Any) -> bool:
+        """Asked at fixed steps only: where a flush falls depends on the time."""
+        done = len(self.losses)
+        if not self._ends_at_alarm or done == self._steps or done % max(3, self._steps // LOOKS):
+            return False
+        return any(one.severity >= Severity.WARNING for one in watch.findings())
 
     def _is_lost(self) -> bool:
         last = self.losses[-LOST_AFTER:]

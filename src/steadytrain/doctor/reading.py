@@ -66,7 +66,8 @@ def read(observation: Observation, steps: int | None = None) -> Reading:
     wanted = observation.asked if steps is None else min(steps, observation.asked)
     losses = np.asarray(observation.losses[:wanted], dtype=np.float64)
     alarms = alarms_of(observation.findings, wanted)
-    complete = len(losses) == wanted and not (observation.error and wanted == observation.asked)
+    is_long = len(losses) == wanted or observation.cut
+    complete = is_long and not (observation.error and wanted == observation.asked)
     is_whole = wanted == observation.asked
     head, early, tail, error = _ends(losses)
     return Reading(
@@ -96,10 +97,12 @@ def _is_uneven(finding: Finding) -> bool:
 def difference(mine: Observation, others: Observation, steps: int) -> tuple[float, float]:
     """By how much the last losses of `mine` lie below those of `others`, and its standard error.
 
-    Both played the same microbatches in the same order, so that steps are compared in pairs.
+    Both played the same microbatches in the same order, so that steps are compared in pairs; where
+    one was cut at an alarm, the steps until then.
     """
-    own = np.asarray(mine.losses[:steps], dtype=np.float64)
-    theirs = np.asarray(others.losses[:steps], dtype=np.float64)
+    until = min((len(one.losses) for one in (mine, others) if one.cut), default=steps)
+    own = np.asarray(mine.losses[:steps][:until], dtype=np.float64)
+    theirs = np.asarray(others.losses[:steps][:until], dtype=np.float64)
     if len(own) != len(theirs) or not len(own):
         return math.nan, math.nan
     gaps = _last(theirs) - _last(own)

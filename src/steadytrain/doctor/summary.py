@@ -52,6 +52,6 @@ def _proof(evidence: Evidence, causes: Sequence[Cause], trials: Sequence[Trial])
     if name == RERUN:
         return "The same steps from the same state were run again without any change, and it did not recur."
     text = f"With one change ({trial.change}) the same run is healthy: {trial.outcome}."
-    if first.proof and PLACEBO in by_name:
+    if first.proof and PLACEBO in by_name and not by_name[PLACEBO].healthy:
         return f"{text} Another seed alone did not help: {by_name[PLACEBO].outcome}."
     return text

@@ -8,9 +8,12 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
+import torch
+
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import PLACEBO, RERUN, change_named
 from steadytrain.doctor.observing import Observation, OnStep, digest_of, observe
+from steadytrain.doctor.repairs import passed_by
 from steadytrain.doctor.scene import Scene, models_of
 from steadytrain.doctor.tape import Tape
 from steadytrain.doctor.twin import twin_of
@@ -44,22 +47,30 @@ class Job:
     first_loss: float = math.nan
     """Of the observed run."""
     yardstick: Yardstick | None = None
+    asks: tuple[str, ...] = ()
+    """Checks that failed before the first step, to be asked of the changed program again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What came of a trial."""
 
-    job_name: str
+    changes: tuple[str, ...]
     observation: Observation | None
     """None where the change does not apply."""
     is_comparable: bool = True
     """Whether its loss is the observed run's: the same function on the same data."""
+    passed: frozenset[str] = frozenset()
+    """Those of the asked checks that the changed program passes."""
+
+    @property
+    def job_name(self) -> str:
+        """The changes in a word."""
+        return " + ".join(self.changes)
 
 
 def run_trial(job: Job, on_step: OnStep = lambda _: True) -> Record:
     """The trial was run on a copy; whatever goes wrong in it is data."""
-    name = " + ".join(job.changes)
     copy = twin_of(job.program)
     copy.batches = job.tape
     before = _Marks.of(copy)
@@ -71,14 +82,20 @@ def run_trial(job: Job, on_step: OnStep = lambda _: True) -> Record:
         elif change != RERUN:
             changed = _changed(change, copy, job.scene)
             if changed is None:
-                return Record(job_name=name, observation=None)
+                return Record(changes=job.changes, observation=None)
             copy = changed
     after = _Marks.of(copy)
-    observation = observe(copy, job.steps, seed, job.yardstick, on_step)
+    passed = passed_by(copy, job.asks, seed)
+    # the placebo and the repetition are measures of noise, whatever alarms in them
+    measures_noise = bool({PLACEBO, RERUN} & set(job.changes))
+    observation = observe(
+        copy, job.steps, seed, job.yardstick, on_step, ends_at_alarm=not measures_noise
+    )
     first = observation.losses[0] if observation.losses else math.nan
     return Record(
-        job_name=name,
+        changes=job.changes,
         observation=observation,
+        passed=passed,
         is_comparable=after.is_comparable_to(before, first, job.first_loss),
     )
 
@@ -94,7 +111,7 @@ class _Marks:
 
     @classmethod
     def of(cls, program: Program) -> _Marks:
-        layers = "".join(repr(model) for model in models_of(program))
+        layers = "".join(f"{model!r} {_num_hooks(model)}" for model in models_of(program))
         return cls(
             batches=program.batches,
             loss_fn=program.loss_fn,
@@ -108,6 +125,11 @@ class _Marks:
             return False
         is_other_model = self.layers != before.layers or self.digest != before.digest
         return is_other_model or math.isclose(first, seen, rel_tol=1e-4, abs_tol=1e-6)
+
+
+def _num_hooks(model: torch.nn.Module) -> int:
+    """A layer may be put in as a hook: then the model prints as before."""
+    return sum(len(part._forward_hooks) for part in model.modules())
 
 
 def gather(jobs: Sequence[Job], executor: Executor, on_step: OnStep) -> list[Record]:

@@ -20,7 +20,7 @@ from steadytrain.core.causes import CAUSES, UNKNOWN
 from steadytrain.core.diagnosis import Cause, Trial
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.root_cause import known_root_causes
-from steadytrain.doctor.change import PLACEBO, RERUN, known_changes
+from steadytrain.doctor.change import PLACEBO, REORDERS, RERUN, known_changes
 from steadytrain.doctor.evidence import Evidence
 from steadytrain.doctor.nominating import Suspect, starts_nonfinite
 from steadytrain.doctor.sites import site_of
@@ -142,7 +142,7 @@ def _opinion(evidence: Evidence, suspect: Suspect) -> Opinion:
         logit += AT_ITS_PLACE
     if best is not None and _is_seen_exactly(suspect):
         logit += EXACT
-    proof = _proof(evidence, merit)
+    proof = _proof(evidence, merit, is_exact=_is_seen_exactly(suspect))
     if suspect.name == TRANSIENT and not evidence.recurs:
         proof, logit = RERUN, logit + RESTORED + MERIT
     return Opinion(suspect=suspect, logit=logit, proof=proof, best=best)
@@ -155,14 +155,20 @@ def _is_seen_exactly(suspect: Suspect) -> bool:
     return any(weights.get(one.rule, 0.0) >= ALONE for one in loud)
 
 
-def _proof(evidence: Evidence, merit: dict[str, float]) -> str | None:
-    """The smallest change that restored health for the whole length, nearly as well as any."""
+def _proof(evidence: Evidence, merit: dict[str, float], *, is_exact: bool) -> str | None:
+    """The smallest change that restored health for the whole length, nearly as well as any.
+
+    The placebo is another order of the data. Where that restores health, it proves nothing but that
+    the order was at fault, and only where the order was seen to be wrong.
+    """
     placebo = evidence.made.get(PLACEBO)
-    if placebo is None or placebo.judgement is None or placebo.judgement.healthy:
+    if placebo is None or placebo.judgement is None:
         return None
     restored = evidence.restored
     top = max(restored.values(), default=0.0)
     good = [name for name in merit if restored.get(name, -1.0) >= NEAR_BEST * top]
+    if placebo.judgement.healthy:
+        good = [name for name in good if name == REORDERS and is_exact]
     return min(good, key=lambda name: (_size(name), -restored[name]), default=None)
 
 
@@ -241,9 +247,10 @@ def _explanation(evidence: Evidence, opinion: Opinion, meaning: str) -> str:
     judgement = evidence.made[name].judgement if name else None
     if name is not None and judgement is not None:
         text = "the same run once more" if name == RERUN else known_changes()[name].text
-        claim = (
-            "which proves it: the placebo did not help" if opinion.proof else "which is no proof"
-        )
+        proven = "which proves it: the placebo did not help"
+        if name == REORDERS:
+            proven = "as in any other order, which proves it"
+        claim = proven if opinion.proof else "which is no proof"
         parts.append(f"With one change, {text}, {judgement.outcome}, {claim}.")
     return " ".join(part for part in parts if part)
 

@@ -71,7 +71,7 @@ def run(
         jobs = all_jobs(settings.seeds or 1, settings.data, is_quick=settings.quick)
         asked = [Examination(job=job, folder=settings.out / "verdicts") for job in jobs]
         verdicts = run_all(asked, examine, workers, report_progress, _name)
-    return LabResult(experiment=_experiment(verdicts, settings))
+    return LabResult(experiment=experiment_of(verdicts, settings, len(jobs)))
 
 
 def _name(asked: Examination) -> str:
@@ -80,7 +80,8 @@ def _name(asked: Examination) -> str:
     return name_of(asked.job)
 
 
-def _experiment(verdicts: Sequence[Verdict], settings: LabSettings) -> Experiment:
+def experiment_of(verdicts: Sequence[Verdict], settings: LabSettings, num_asked: int) -> Experiment:
+    """What the verdicts come to; says so where they are fewer than were to be asked for."""
     import os
     import platform
 
@@ -104,7 +105,7 @@ def _experiment(verdicts: Sequence[Verdict], settings: LabSettings) -> Experimen
         data=where if settings.data is None else f"images of MNIST and Fashion-MNIST, {TEXT}",
         settings={
             "seeds": ", ".join(map(str, sorted({one.job.seed for one in verdicts}))),
-            "programs": len(verdicts),
+            "programs": f"{len(verdicts)} of {num_asked}, drawn by chance where not all",
             "doctor": f"source {doctors_digest()}",
             "torch": torch.__version__,
             "python": platform.python_version(),

@@ -7,6 +7,7 @@ from torch import nn
 
 from steadytrain.core.program import Program
 from steadytrain.doctor.change import known_changes
+from steadytrain.doctor.changes._losses import put_loss
 
 pytestmark = pytest.mark.filterwarnings("ignore:Seems like `optimizer.step")
 """Torch says so of every copy of a schedule."""
@@ -235,3 +236,48 @@ def test_training_mode_returns_where_the_loop_lost_it_and_validation_keeps_its_o
     trained(changed, 3)
     assert changed.model.training
     assert changed.extra["seen"] == [True, True, True]
+
+
+def goes_backward_by_autograd(program, batch):
+    program.optimizer.zero_grad()
+    losses = [program.loss_fn(program.model, (batch[0][at], batch[1][at])) for at in (0, 1)]
+    torch.autograd.backward([10 * losses[0], 10 * losses[1]])
+    program.optimizer.step()
+    return losses[0].detach()
+
+
+def goes_backward_by_itself(program, batch):
+    program.optimizer.zero_grad()
+    losses = [program.loss_fn(program.model, (batch[0][at], batch[1][at])) for at in (0, 1)]
+    torch.stack([10 * losses[0], 10 * losses[1]]).sum().backward()
+    program.optimizer.step()
+    return losses[0].detach()
+
+
+@pytest.mark.parametrize("name", ["no-clip", "missing-step", "canonical-step", "raw-gradients"])
+def test_a_backward_of_autograd_is_changed_as_a_tensors_own(name):
+    one, other = (
+        applied(name, regression(step))
+        for step in (goes_backward_by_autograd, goes_backward_by_itself)
+    )
+    assert trained(one, 6) == pytest.approx(trained(other, 6))
+
+
+def test_a_loss_is_replaced_where_autograd_goes_backward_from_it():
+    one, other = (regression(step) for step in (goes_backward_by_autograd, goes_backward_by_itself))
+    plain = trained(regression(goes_backward_by_autograd), 4)
+    for program in (one, other):
+        put_loss(program, lambda loss, _: loss / 10)
+    assert trained(one, 4) == pytest.approx(trained(other, 4))
+    assert trained(one, 4)[-1] != pytest.approx(plain[-1])
+
+
+def test_autograd_is_as_it_was_after_a_step_that_raised():
+    def broken(program, batch):
+        torch.autograd.backward(program.loss_fn(program.model, batch))
+        raise RuntimeError("the step broke")
+
+    before = torch.autograd.backward
+    with pytest.raises(RuntimeError, match="broke"):
+        trained(applied("no-clip", regression(broken)), 1)
+    assert torch.autograd.backward is before

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from steadytrain.core.program import Program
@@ -56,7 +58,47 @@ def intercepted(first: Any, handlers: Handlers) -> Iterator[None]:
                 stack.callback(before.remove)
                 stack.callback(after.remove)
         stack.enter_context(mode)
+        if "backward" in handlers:
+            stack.enter_context(_autograd_intercepted(mode))
         yield
+
+
+@contextmanager
+def _autograd_intercepted(mode: Interception) -> Iterator[None]:
+    """`torch.autograd.backward`, of one loss or of many, goes through the handler of `backward` too."""
+    plain, handler = torch.autograd.backward, mode.handlers["backward"]
+
+    def quietly(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        before, mode.is_paused = mode.is_paused, True  # a tensor's own goes on to that of autograd
+        try:
+            return handler(function, args, kwargs)
+        finally:
+            mode.is_paused = before
+
+    def backward(tensors: Any, grad_tensors: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if mode.is_paused:
+            return plain(tensors, grad_tensors, *args, **kwargs)
+        named = {**dict(zip(("retain_graph", "create_graph"), args, strict=False)), **kwargs}
+        return quietly(plain, (_one_loss(tensors, grad_tensors),), named)
+
+    mode.handlers = {**mode.handlers, "backward": quietly}
+    torch.autograd.backward = backward
+    try:
+        yield
+    finally:
+        torch.autograd.backward = plain
+
+
+def _one_loss(tensors: Any, grad_tensors: Any) -> Tensor:
+    """A scalar with the gradient that going backward from all of them has."""
+    roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    given = [grad_tensors] if isinstance(grad_tensors, Tensor) else list(grad_tensors or ())
+    given += [None] * (len(roots) - len(given))
+    terms = [
+        root.reshape(()) if weight is None else (root * weight).sum()
+        for root, weight in zip(roots, given, strict=True)
+    ]
+    return terms[0] if len(terms) == 1 else torch.stack(terms).sum()
 
 
 class _Pausing:

@@ -24,12 +24,17 @@ OnUpdate = Callable[[Optimizer], None]
 def around_updates(
     program: Program, before: OnUpdate | None = None, after: OnUpdate | None = None
 ) -> Iterator[None]:
-    """`before` and `after` are called around every update of every optimizer."""
+    """`before` and `after` are called around every update of every optimizer.
+
+    `before` comes before what else waits for the update: a watch must see the gradients that the
+    update takes.
+    """
     with ExitStack() as stack:
         for optimizer in optimizers_of(program):
             if before is not None:
                 handle = optimizer.register_step_pre_hook(_Hook(before))
                 stack.callback(handle.remove)
+                _put_first(optimizer)
             if after is not None:
                 handle = optimizer.register_step_post_hook(_Hook(after))
                 stack.callback(handle.remove)
@@ -43,7 +48,9 @@ def around_backward(
     loss_of: Callable[[Tensor], Tensor] = lambda loss: loss,
     **forced: Any,
 ) -> Iterator[None]:
-    """Every backward pass goes through `on_backward`.
+    """Every backward pass goes through `on_backward`: a tensor's own, or `torch.autograd.backward`.
+
+    Out of reach are gradients that the user takes by `torch.autograd.grad` and writes himself.
 
     Args:
         program: whose step runs inside.
@@ -97,6 +104,14 @@ def multiply(parameters: list[Tensor], factor: float) -> None:
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.mul_(factor)
+
+
+def _put_first(optimizer: Optimizer) -> None:
+    """The hooks of changes, in their order, stand before those of others."""
+    hooks: dict[int, Any] = optimizer._optimizer_step_pre_hooks
+    for key, hook in list(hooks.items()):
+        if not isinstance(hook, _Hook):
+            hooks[key] = hooks.pop(key)
 
 
 class _Hook:

@@ -30,8 +30,7 @@ class Examination:
 
 def examine(examination: Examination) -> Verdict:
     """The verdict on the program of a job, kept on disk so that an interruption loses one."""
-    path = examination.folder / f"{_file_name(examination.job)}.json"
-    found = _kept(path)
+    found, path = kept(examination), _path(examination)
     if found is None:
         found = _examined(examination.job)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,12 +51,17 @@ def doctors_digest() -> str:
     return found.hexdigest()[:16]
 
 
-def _kept(path: Path) -> Verdict | None:
+def kept(examination: Examination) -> Verdict | None:
+    """The verdict that this very doctor has reached before, if it is there."""
     try:
-        content = read_document(path)
+        content = read_document(_path(examination))
         return Verdict.from_json(content["verdict"]) if _is_ours(content) else None
     except (OSError, ValueError, KeyError, TypeError):  # missing, or of another version
         return None
+
+
+def _path(examination: Examination) -> Path:
+    return examination.folder / f"{_file_name(examination.job)}.json"
 
 
 def _is_ours(content: dict[str, object]) -> bool:

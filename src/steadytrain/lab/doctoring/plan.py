@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,19 @@ def all_jobs(num_seeds: int, data: Path | None, *, is_quick: bool) -> list[Job]:
     ]
 
 
+def spread(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs in an order of which any beginning is a fair sample.
+
+    Those that are only scored come first; faulty and healthy programs are mixed, and neither the
+    alphabet nor the folder says which come early.
+    """
+
+    def chance(job: Job) -> int:
+        return zlib.crc32(name_of(job).encode())
+
+    return sorted(jobs, key=lambda job: (not job.is_scored_only, chance(job)))
+
+
 def program_of(job: Job) -> tuple[Program, int]:
     """The program of a job, and the steps after which its trouble shows."""
     case = Case(architecture=job.architecture, seed=job.seed, data=job.data)
@@ -54,7 +68,9 @@ def _named() -> Iterator[tuple[Kind, str, tuple[str, ...]]]:
         ("twin", _healthy(faults)),
         ("control", {name: one.on for name, one in controls.items()}),
     )
-    yield from ((kind, name, on) for kind, found in kinds for name, on in found.items())
+    for kind, found in kinds:
+        for name, on in found.items():
+            yield kind, name, on
 
 
 def _healthy(faults: dict[str, Fault]) -> dict[str, tuple[str, ...]]:
