@@ -229,6 +229,14 @@ class History:
             low = max(low, high - rows)
         return column.steps[low:high].copy(), column.values[low:high].astype(np.float64)
 
+    def measured_steps(self, stat: str) -> Steps:
+        """The steps in reach at which `stat` was measured, ascending."""
+        column = self._columns.get(stat)
+        if column is None:
+            return np.empty(0, dtype=np.int64)
+        low, high = np.searchsorted(column.steps, [self.start, self._last + 1])
+        return column.steps[low:high].copy()
+
     def head(self, stat: str, rows: int) -> tuple[Steps, Floats]:
         """The first `rows` rows of `stat` in the run (at most 64): their steps, [rows, sites]."""
         column = self._columns.get(stat)

@@ -146,16 +146,16 @@ def _thinned(values: Floats) -> Floats:
 
 def tenth_rows(history: History, stat: str) -> Iterator[tuple[int, Floats]]:
     """The rows to judge that begin another ten steps."""
-    if stat not in history:
-        return
-    start = history.fresh - history.fresh % 10
-    rows = history.between(stat, start, history.step + 1)
+    steps = history.measured_steps(stat)
     last = -1
-    for row in np.flatnonzero(np.isfinite(rows).any(axis=1)):
-        step = start + int(row)
-        if step // 10 > last and step >= history.fresh:
-            yield step, rows[row]
-        last = step // 10
+    for step in steps[steps >= history.fresh - history.fresh % 10].tolist():
+        if step // 10 == last:
+            continue
+        row = history.between(stat, step, step + 1)[0]
+        if np.isfinite(row).any():
+            last = step // 10
+            if step >= history.fresh:
+                yield step, row
 
 
 def matrix_medians(history: History, stat: str, steps: Iterable[int]) -> Floats:

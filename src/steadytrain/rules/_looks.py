@@ -58,6 +58,11 @@ def lasting(
     steps, rows = steps[seen], rows[seen]
     if len(steps) < looks:
         return
+    newest = int(np.searchsorted(steps, history.fresh))
+    needed = max(0, newest - looks + 1)
+    steps, rows = steps[needed:], rows[needed:]
+    if len(steps) < looks:
+        return
     held = holds(rows) & np.isfinite(rows)
     for at in np.flatnonzero(steps >= history.fresh):
         start = int(at) - looks + 1

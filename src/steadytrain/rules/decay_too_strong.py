@@ -54,6 +54,9 @@ FORGETTING: Final = 0.05
 """Share per step from which nothing that is learned lasts, whatever the loss does: a weight without
 a gradient is halved in fourteen steps."""
 
+LEAST: Final = 1e-3
+"""Factor from which decay that is added to the gradient may be compared with it."""
+
 LOOK_BACK: Final = 20
 """Steps before, at which the pull must have been as strong."""
 
@@ -84,7 +87,10 @@ class DecayTooStrong:
             coupled, decoupled = (
                 _known(history, s, step) for s in ("coupled_decay", "decoupled_decay")
             )
-            if not ((coupled > 0).any() or (decoupled > 0).any()):
+            most = max(coupled.max(initial=0.0), decoupled.max(initial=0.0))
+            if not (
+                coupled.max(initial=0.0) > LEAST or _rate(history, step) * most > self.max_rate
+            ):
                 continue
             hit = self._hit(history, step, coupled, decoupled)
             hit &= self._hit(history, step - LOOK_BACK + 1, coupled, decoupled)
@@ -95,7 +101,7 @@ class DecayTooStrong:
         rate = _rate(history, step)
         pull = _pull(history, step, coupled)
         fast = rate * np.maximum(coupled, decoupled) > self.max_rate
-        return fast | ((pull > self.max_pull) & (coupled > 1e-3) & (not _is_done(history, step)))
+        return fast | ((pull > self.max_pull) & (coupled > LEAST) & (not _is_done(history, step)))
 
     def _finding(
         self,

@@ -73,6 +73,11 @@ STRIDE: Final = 16
 RECENT: Final = 24
 """Newest values that say how loud the loss is now."""
 
+LARGE: Final = 1000.0
+"""First loss of another scale than outputs of unit size give."""
+
+_UNSCALED: Final = ("reward-scale", "target-not-normalized", "loss-reduction", "lr-too-high")
+
 LEAP: Final = 8
 """Steps back in which a single batch may have lifted the loss."""
 
@@ -156,7 +161,8 @@ class Divergence:
             return
         begun, level = float(head[0, 0]), float(np.median(head[-10:]))
         if begun > 0 and not head[10:].min() <= self.max_first * begun:
-            yield self._finding(history, int(steps[-1]), begun, level - begun)
+            causes = _UNSCALED if begun > LARGE else ()
+            yield self._finding(history, int(steps[-1]), begun, level - begun, causes)
 
     def _may_have_risen(self, losses: Trail, smooth: int) -> Mask:
         """Which rows' newest level is above nine tenths of the values before: few of them."""
@@ -187,7 +193,14 @@ class Divergence:
                 over[at] = rise[at] > max(self.min_drift * noise, _wandering(level))
         return best, rise, over
 
-    def _finding(self, history: History, step: int, expected: float, rise: float) -> Finding:
+    def _finding(
+        self,
+        history: History,
+        step: int,
+        expected: float,
+        rise: float,
+        causes: tuple[str, ...] = (),
+    ) -> Finding:
         beginning = Floor.of(history).beginning
         gained = beginning - expected
         lost = not rise < 0.5 * gained
@@ -196,16 +209,24 @@ class Divergence:
             if not rise < gained
             else f"{rise / gained:.0%} of what it had gained"
         )
+        grave = Severity.CRITICAL if lost else Severity.WARNING
+        if _plays(history) and not expected + rise > 2 * max(expected, beginning):
+            grave = Severity.NOTE
         return state(
             self,
             step=step,
-            severity=Severity.CRITICAL if lost else Severity.WARNING,
+            severity=grave,
             message=f"The loss has risen to {number(expected + rise)} from a level of {number(expected)}, "
             f"{share} since {number(beginning)} at the start, and stays there. Lower the learning rate "
             "from a checkpoint before the rise, or clip the gradient norm.",
-            causes=_LEAP if _leapt(history, step, rise) else (),
+            causes=_LEAP if _leapt(history, step, rise) else causes,
             evidence={"level": expected + rise, "best": expected, "beginning": beginning},
         )
+
+
+def _plays(history: History) -> bool:
+    """Whether several optimizers are at work: where they play against each other, one's loss rises."""
+    return any("." in name for name in history.sites("learning_rate"))
 
 
 def _leapt(history: History, step: int, rise: float) -> bool:

@@ -62,6 +62,13 @@ FIRST_STEPS: Final = 2
 NOTHING: Final = 1e-6
 """Share of the first loss that is left where a task is solved to the last bit."""
 
+_NOTHING: Final = ("step-order", "detached-graph")
+_ZEROS: Final = ("step-order", "fp16-underflow")
+_ROUNDED: Final = ("fp16-underflow", "step-order")
+
+TINY: Final = 1e-3
+"""First loss below which gradients in half precision, which ends at 6e-8, are zero."""
+
 TWICE: Final = 2
 """Backward passes of a step of which the first may be a probe: sharpness-aware steps climb first."""
 
@@ -124,7 +131,7 @@ class GradientsNotThere:
         if kind == "gone":
             what = "gradients arrived for the step, and at the optimizer's step all were absent or zero"
             zeros = history.between("grad_norm_total", step, step + 1)[0, 0] == 0
-            causes = ("step-order", "fp16-underflow" if zeros else "detached-graph")
+            causes = _NOTHING if not zeros else _ROUNDED if _is_tiny(history) else _ZEROS
             if zeros and (history.head("grad_norm_total", FIRST_STEPS)[1] > 0).any():
                 if not self._is_solved(history, step):
                     yield self._vanished(step, count)
@@ -162,3 +169,9 @@ class GradientsNotThere:
             causes=ZERO,
             evidence={"kind": "vanished", "num_microbatches": count},
         )
+
+
+def _is_tiny(history: History) -> bool:
+    """Whether the loss is so small, or the weights so coarse, that gradients round to zero."""
+    first = history.head("loss", 1)[1]
+    return "lost_update_fraction" in history or (len(first) > 0 and bool(abs(first[0, 0]) < TINY))

@@ -115,6 +115,8 @@ class ImplausibleSchedule:
         return LOOKBACK
 
     def check(self, history: History, /) -> Iterator[Finding]:
+        if not _may_be_odd(history, self.min_share):
+            return
         course = _course(history)
         for row in range(int((course.steps < history.fresh).sum()), len(course.steps)):
             step, rate, peak = int(course.steps[row]), course.rates[row], course.peaks[row]
@@ -162,6 +164,18 @@ class ImplausibleSchedule:
             "the first epoch.",
             evidence={"kind": kind, "learning_rate": rate, "peak": peak},
         )
+
+
+def _may_be_odd(history: History, min_share: float) -> bool:
+    """Whether a rate to judge is low beside the highest, or has risen: nearly none is, or has."""
+    steps, table = history.measured("learning_rate")
+    rates = _highest(table)
+    first = int(np.searchsorted(steps, history.fresh))
+    early = _highest(history.head("learning_rate", HEAD_ROWS)[1])
+    peak = np.nanmax(np.concatenate([rates, early, [0.0]]))
+    fresh = rates[first:]
+    risen = np.diff(rates[max(first - 1, 0) :]) > 0
+    return bool((fresh <= min_share * peak).any() or risen.any() or np.isnan(rates).any())
 
 
 def _course(history: History) -> _Course:

@@ -54,10 +54,13 @@ from steadytrain.rules._extent import Mask, extent, named, number
 
 WINDOW: Final = 20
 
+STILL: Final = 1e-5
+"""Update over weight below which a matrix hardly moves."""
+
 LEAP: Final = 5.0
 """Update over weight that no matrix has on its first step, zeros left out."""
 
-_FAST: Final = ("lr-too-high", "missing-warmup")
+_FAST: Final = ("lr-too-high", "missing-warmup", "init-too-small")
 _SLOW: Final = ("lr-too-low", "gan-discriminator-dominates", "vanishing-gradient")
 _TURNS: Final = ("gan-discriminator-dominates", "lr-too-low", "vanishing-gradient")
 
@@ -91,13 +94,16 @@ class LayersAtOdds:
                     yield self._finding(history, step, leap, row, middle, _FAST)
             if step - history.first_step < WINDOW:
                 continue
+            if not ((row > 0.25 * self.max_ratio) | (row < 4 * STILL)).any():
+                continue
             usual = _usual(history, step, row)
             known = np.isfinite(usual) & (usual > 0)
             if known.sum() < 3:
                 continue
             middle, fastest = float(np.median(usual[known])), float(usual[known].max())
             fast = known & (usual > self.max_ratio) & (usual > 20 * middle)
-            slow = known & (usual < 1e-5) & (fastest > self.max_factor * usual) & (fastest > 1e-3)
+            fast &= ~(_decays(history, step) > 0.5 * usual)  # it is the decay that moves them
+            slow = known & (usual < STILL) & (fastest > self.max_factor * usual) & (fastest > 1e-3)
             if fast.any():
                 yield self._finding(history, step, fast, usual, middle, _FAST)
             elif slow.sum() >= 2:
@@ -142,3 +148,13 @@ def _usual(history: History, step: int, row: Floats) -> Floats:
     full = np.isfinite(rows).sum(axis=0) >= WINDOW // 2
     usual[chosen] = np.where(full, median(rows.T), np.nan)
     return usual
+
+
+def _decays(history: History, step: int) -> Floats:
+    """The share of every parameter that decay alone takes at a step."""
+    steps, rows = history.head("decoupled_decay", 64)
+    factors = np.zeros(len(history.sites("decoupled_decay")))
+    for row in rows[steps <= step]:
+        factors = np.where(np.isfinite(row), row, factors)
+    rates = history.between("learning_rate", step, step + 1)[0]
+    return factors * (float(np.nanmax(rates)) if np.isfinite(rates).any() else 0.0)

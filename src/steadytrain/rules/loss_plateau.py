@@ -49,7 +49,7 @@ from steadytrain.core.rule import rule, state
 from steadytrain.rules._depth import matrix_medians
 from steadytrain.rules._extent import Mask, number
 from steadytrain.rules._schedule import is_rising
-from steadytrain.rules._standstill import Standstill, standstill, tenth_steps
+from steadytrain.rules._standstill import FIRST, FLOOR, Standstill, standstill, tenth_steps
 
 SMALL_MOVES: Final = 1e-4
 """Update over weight below which a still loss is only noted: weights that were trained before
@@ -106,6 +106,7 @@ class LossPlateau:
     def check(self, history: History, /) -> Iterator[Finding]:
         losses = trail(history, "loss")
         rows = tenth_steps(losses)
+        rows = rows[self._may_stand(history, losses, rows)]
         if not len(rows):
             return
         seen = standstill(history, losses, rows, self.window)
@@ -115,6 +116,18 @@ class LossPlateau:
             if not is_rising(history, step, self.window):
                 moves = float(matrix_medians(history, "update_ratio", [step])[0])
                 yield self._finding(step, seen.level[at], seen.beginning, seen.noise[at], moves)
+
+    def _may_stand(self, history: History, losses: Trail, rows: Rows) -> Mask:
+        """Where the level is near the first losses or near those after them: in few runs for long."""
+        head = history.head("loss", HEAD_ROWS)[1]
+        if not len(rows) or len(head) < HEAD_ROWS:
+            return np.zeros(len(rows), dtype=np.bool_)
+        level = median(losses.before(rows, self.window, reach=self.window // 2, lag=-1))
+        first, since = float(median(head[:FIRST, 0])), float(np.median(head[GUESSING:]))
+        return np.asarray(
+            (np.abs(first - level) <= (0.05 + FLOOR) * np.abs(level))
+            | (np.abs(since - level) <= 2 * SETTLED * abs(since))
+        )
 
     def _settled(self, history: History, losses: Trail, rows: Rows, seen: Standstill) -> Mask:
         """Whether the loss has stood, to a few percent, since the first dozen steps.

@@ -64,6 +64,8 @@ class LossWithoutBound:
             return
         largest = max(float(np.nanmax(np.abs(first[:4]))), 1.0)
         low = rows[losses.values[rows] < -self.max_factor * largest]
+        if not len(low):
+            return
         now = median(losses.before(low, 8, reach=16, lag=-1))
         past = median(losses.before(low, 8, reach=40, lag=16))
         falling = (now < past - 0.01 * np.abs(past)) & (now < -self.max_factor * largest)

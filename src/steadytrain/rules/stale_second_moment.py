@@ -80,6 +80,9 @@ class StaleSecondMoment:
             own = steps[(steps <= step) & (steps >= step - 128)][-LOOKS:].tolist()
             if len(own) < LOOKS:
                 continue
+            # The size over some steps is at least that of the newest over the root of their number.
+            if not _median(_ratios(history, step, 1)) > self.max_ratio / RECENT**0.5:
+                continue
             ratios = np.array([_ratios(history, look) for look in own])
             usual = np.array([_median(row) for row in ratios])
             if (usual > self.max_ratio).all() and not _has_fallen(history, step):
@@ -100,11 +103,11 @@ class StaleSecondMoment:
         )
 
 
-def _ratios(history: History, step: int) -> Floats:
+def _ratios(history: History, step: int, steps: int = RECENT) -> Floats:
     """Root of the second moment over the clipped gradient's size, biases left out."""
-    kept = history.between("clip_coefficient", step - RECENT + 1, step + 1)
+    kept = history.between("clip_coefficient", step - steps + 1, step + 1)
     moment = history.between("second_moment_rms", step, step + 1)[0]
-    rows = history.between("grad_rms", step - RECENT + 1, step + 1) * np.where(kept > 0, kept, 1.0)
+    rows = history.between("grad_rms", step - steps + 1, step + 1) * np.where(kept > 0, kept, 1.0)
     count = np.isfinite(rows).sum(axis=0)
     grads = np.sqrt(np.nansum(np.square(rows), axis=0) / np.maximum(count, 1))
     weights = weight_sites(history.sites("grad_rms"))[0]

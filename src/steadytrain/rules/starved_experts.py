@@ -82,6 +82,8 @@ class StarvedExperts:
                 continue
             gradients = history.between("grad_norm", step - self.window + 1, step + 1)
             fed = np.asarray((gradients > 0).any(axis=0))
+            if fed.all():
+                continue
             often = np.asarray((gradients > 0).mean(axis=0) > 0.5)
             held = _held(history, step)
             for parent, chain in chains:
