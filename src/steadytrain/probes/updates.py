@@ -34,6 +34,9 @@ MIN_PER_TENSOR: Final = 256
 """Elements of a tensor that are sampled whatever the budget: 2 kB each."""
 
 
+LONG: Final = 2048
+"""Sampled elements per tensor from which a call each is cheaper than summing by segments."""
+
 _HALF = (torch.float16, torch.bfloat16)
 
 
@@ -57,6 +60,8 @@ class Sample:
     after: Tensor
     both: Tensor
     """`before` and `after` side by side in one memory."""
+    parts: tuple[Tensor, ...]
+    """The memory of every view in `both`; none where the views are short."""
     anchor: Anchor
 
 
@@ -135,6 +140,7 @@ def make_sample(params: Sequence[Tensor], sites: Sequence[int], cap: int) -> Sam
         before=before,
         after=after,
         both=both,
+        parts=both.split(2 * lengths) if sum(lengths) >= LONG * len(lengths) else (),
         anchor=Anchor(),
     )
 
@@ -167,7 +173,7 @@ def measure(sample: Sample, *, exactly: bool = True) -> tuple[Tensor, Tensor]:
     """
     torch.cat(sample.views, out=sample.after)
     torch.sub(sample.after, sample.before, out=sample.before)
-    moved, squares = _sums(sample.both.square_(), sample) * sample.scale
+    moved, squares = _sums(sample) * sample.scale
     if sample.partial:
         return _anchored(squares, sample, exactly=exactly), moved.sqrt_()
     return squares.sqrt_(), moved.sqrt_()
@@ -202,11 +208,14 @@ def _lie_alike(param: Tensor, grad: Tensor) -> bool:
     )
 
 
-def _sums(squares: Tensor, sample: Sample) -> Tensor:
-    """The sums of both halves by parameter: [2, parameters]."""
-    if not squares.numel():
-        return torch.zeros(2, len(sample.views), dtype=squares.dtype, device=squares.device)
-    offsets = sample.offsets
+def _sums(sample: Sample) -> Tensor:
+    """The sums of squares of both halves by parameter: [2, parameters]."""
+    both = sample.both
+    if not both.numel():
+        return torch.zeros(2, len(sample.views), dtype=both.dtype, device=both.device)
+    if sample.parts:
+        return torch.stack(l2_norms(sample.parts)).square_().view(2, -1)
+    offsets, squares = sample.offsets, both.square_()
     sums = torch.segment_reduce(squares, "sum", offsets=offsets, initial=0.0, unsafe=True)
     return sums.view(2, -1)
 
