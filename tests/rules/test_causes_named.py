@@ -132,3 +132,39 @@ def test_a_decay_that_forgets_everything_is_a_warning_though_the_loss_falls():
         history.append(step, "param_norm", [1.0] * 3, names)
     finding = said(history, "decay-too-strong")[0]
     assert (finding.severity, finding.causes[0]) == (Severity.WARNING, "weight-decay-misapplied")
+
+
+def test_long_steps_over_many_backward_passes_may_be_a_sum_of_them():
+    history = moved([0.6] * 4)
+    for step in range(4):
+        history.append(step, "num_microbatches", 16.0)
+    assert said(history, "update-ratio-too-large")[0].causes[0] == "accum-not-divided"
+
+
+def ran_away(first: float, group: str) -> History:
+    history = History()
+    for step in range(40):
+        history.append(step, "loss", first if step < 2 else 2.9 * first)
+        history.append(step, "learning_rate", [0.1], [group])
+    return history
+
+
+def test_a_loss_that_rises_at_once_and_stays_has_diverged():
+    [finding] = said(ran_away(2.0, "group0"), "divergence")
+    assert (finding.step, finding.causes[0]) == (30, "lr-too-high")
+
+
+def test_a_loss_of_thousands_that_rises_at_once_is_put_on_its_scale():
+    assert said(ran_away(5000.0, "group0"), "divergence")[0].causes[0] == "reward-scale"
+
+
+def test_a_rise_of_one_player_is_only_noted():
+    names = ["optimizer0.group0", "optimizer1.group0"]
+    history = History()
+    for step in range(300):
+        level = 0.6 if step < 200 else 0.9
+        history.append(step, "loss", level + 0.01 * (step % 5))
+        history.append(step, "learning_rate", [0.1, 0.1], names)
+    findings = said(history, "divergence")
+    assert findings
+    assert all(finding.severity == Severity.NOTE for finding in findings)

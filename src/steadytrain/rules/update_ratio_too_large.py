@@ -62,6 +62,10 @@ SMALL_OUTPUT: Final = 3.0
 OUTLIER: Final = 3.0
 """Factor over the steps before it from which a step is long because of its gradient."""
 
+SEVERAL: Final = 4
+"""Backward passes of a step whose sum, where their mean is meant, is a rate several times as high."""
+
+_ADDED: Final = ("accum-not-divided", "lr-too-high", "loss-reduction")
 _SUMMED: Final = ("loss-reduction", "lr-too-high", "missing-warmup")
 _ONCE: Final = ("bad-batch", "missing-grad-clip", "lr-too-high")
 _TAILS: Final = ("missing-grad-clip", "lr-too-high", "bad-batch", "missing-warmup")
@@ -112,7 +116,9 @@ class UpdateRatioTooLarge:
         severity = Severity.CRITICAL if seen > 1 else Severity.WARNING
         if lasting and seen < self.max_ratio and _falls(history, step):
             severity = Severity.NOTE
-        causes = _causes(history, step, ratio) if not lasting else ()
+        causes = () if lasting else _causes(history, step, ratio)
+        if not causes and _adds_up(history, step):
+            causes = _ADDED
         if _is_large(history, step):
             causes = _SUMMED
         span = f"over the last {WINDOW} steps" if lasting else "on this step"
@@ -141,6 +147,14 @@ def _is_large(history: History, step: int) -> bool:
     ran = sizes[0][np.isfinite(sizes[0])] if len(known) and known[0] <= step else np.empty(0)
     small = not len(ran) or bool(ran[-1] < SMALL_OUTPUT)
     return len(first) > 0 and bool(np.abs(first[0, 0]) > LARGE_LOSS) and small
+
+
+def _adds_up(history: History, step: int) -> bool:
+    """Whether a step has several backward passes and is as long as its gradient."""
+    counts = history.between("num_microbatches", step - WINDOW + 1, step + 1)
+    counts = counts[np.isfinite(counts)]
+    scaled = "second_moment_rms" in history
+    return len(counts) > 0 and bool(np.median(counts) >= SEVERAL) and not scaled
 
 
 def _causes(history: History, step: int, ratio: float) -> tuple[str, ...]:
