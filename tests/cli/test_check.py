@@ -125,3 +125,36 @@ def test_explain_shows_the_page_of_a_check(steadytrain, name):
     (entry,) = done.json["entries"]
     assert (entry["kind"], entry["code"]) == ("preflight check", "LOS202")
     assert "Fails when" in steadytrain("explain", name).out
+
+
+def configured(tmp_path, text):
+    (tmp_path / "pyproject.toml").write_text(text)
+
+
+def test_the_configuration_chooses_checks_and_sets_their_options(steadytrain, file, tmp_path):
+    configured(tmp_path, '[tool.steadytrain.check]\nselect = ["initial-loss"]\n')
+    assert "label-encoding" not in steadytrain("check", f"{file}:healthy", "--quick").out
+    strict = "[tool.steadytrain.check.initial-loss]\nmax_excess = -9.0\nmax_squared_ratio = 1.0\n"
+    configured(tmp_path, f'[tool.steadytrain.check]\nselect = ["shapes"]\n{strict}')
+    assert steadytrain("check", f"{file}:healthy", "--quick").status == 0
+    configured(tmp_path, '[tool.steadytrain.check]\nignore = ["outputs"]\nfail-on = "never"\n')
+    assert steadytrain("check", f"{file}:unfit", "--quick").status == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("selct = []\n", "unknown key 'selct'"),
+        ('ignore = ["XYZ"]\n', "unknown check 'XYZ'"),
+        ("[tool.steadytrain.check.tiny-bach]\nmax_steps = 3\n", "Did you mean tiny-batch"),
+        ("[tool.steadytrain.check.tiny-batch]\nsteps = 3\n", "check.tiny-batch.steps"),
+        ('[tool.steadytrain.check.tiny-batch]\nmax_steps = "3"\n', "found '3', expected int"),
+    ],
+)
+def test_a_configuration_that_cannot_be_meant_ends_with_status_2(
+    steadytrain, file, tmp_path, text, says
+):
+    configured(tmp_path, f"[tool.steadytrain.check]\n{text}")
+    done = steadytrain("check", f"{file}:healthy", "--quick")
+    assert done.status == 2
+    assert says in done.err

@@ -114,6 +114,8 @@ def test_the_configuration_is_read_and_the_options_stand_before_it(steadytrain, 
     assert steadytrain("lint", "--ignore", "double-step").status == 1
     written('[tool.steadytrain.lint]\nexclude = ["train.py"]\n', "pyproject.toml")
     assert steadytrain("lint").status == 0
+    written('[tool.steadytrain.lint.per-file-ignores]\n"train*" = ["LOS"]\n', "pyproject.toml")
+    assert steadytrain("lint").status == 0
     written('[tool.steadytrain.lint]\nfail-on = "critical"\n', "pyproject.toml")
     assert steadytrain("lint").status == 0
     written('[tool.steadytrain]\nfail-on = "never"\n', "pyproject.toml")
@@ -126,6 +128,8 @@ def test_the_configuration_is_read_and_the_options_stand_before_it(steadytrain, 
         ('[tool.steadytrain.lint]\nignor = ["LOP"]\n', "unknown key 'ignor'"),
         ('[tool.steadytrain.lint]\nignore = ["XYZ"]\n', "unknown lint check 'XYZ'"),
         ("[tool.steadytrain.lint]\nexclude = 3\n", "lint.exclude: found 3"),
+        ('[tool.steadytrain.lint.per-file-ignores]\n"*" = ["XYZ"]\n', "unknown lint check 'XYZ'"),
+        ('[tool.steadytrain.lint.per-file-ignores]\n"*" = 3\n', "per-file-ignores.*: found 3"),
         ("[tool.steadytrain]\nlint = 3\n", "lint: found 3, expected a table"),
     ],
 )

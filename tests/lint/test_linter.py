@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -182,3 +183,19 @@ def test_a_package_that_cannot_be_loaded_hides_nothing(monkeypatch):
     broken = Broken(name="theirs", reason="ImportError: no")
     monkeypatch.setattr(_linter, "_found", lambda: ({}, [broken]))
     assert _linter.broken_checks() == [broken]
+
+
+def test_what_is_ignored_per_file_is_passed_over_there_alone(tmp_path):
+    text = "import torch.nn.functional as F\np = F.softmax(x)\n"
+    (tmp_path / "examples").mkdir()
+    for name in ("train.py", "examples/demo.py"):
+        (tmp_path / name).write_text(text)
+    ignores = {"examples/*": ["softmax-without-dim"]}
+    found = lint_paths([tmp_path], per_file_ignores=ignores).findings
+    assert [Path(one.path).name for one in found] == ["train.py"]
+    assert lint_paths([tmp_path], per_file_ignores={"*.py": ["LOS", "INI"]}).findings == []
+
+
+def test_an_unknown_name_among_the_ignores_per_file_is_refused(tmp_path):
+    with pytest.raises(UnknownNameError, match="softmax-without-dim"):
+        lint_paths([tmp_path], per_file_ignores={"*": ["softmax-without-dims"]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ def preflight(
     select: Iterable[str] | None = None,
     ignore: Iterable[str] | None = None,
     quick: bool = False,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
     progress: bool | Report = True,
     seed: int = 0,
 ) -> Diagnosis:
@@ -47,12 +48,14 @@ def preflight(
         select: names, codes, families or stages of the checks to run; all if None.
         ignore: the same, to leave out.
         quick: leave out the checks that train a copy.
+        options: option values by the check's name; `steadytrain explain NAME` has them.
         progress: a bar in the terminal; False for silence, or a function that is told.
         seed: what the random generators of every trial begin at.
 
     Raises:
         ProgramError: the program cannot be looked at: it has no data, no values or no copy.
         UnknownNameError: there is no check of a name that was given.
+        ConfigError: a check has no such option, or refuses its value.
 
     Example:
         >>> import torch
@@ -70,7 +73,7 @@ def preflight(
         'double-softmax'
     """
     _check_request(program, seed)
-    checks = make_checks(select, ignore)
+    checks = make_checks(select, ignore, options)
     with untouched(program), _shown(progress) as report:
         scene = Scene(program, quick=quick, seed=seed)
         try:

@@ -42,6 +42,10 @@ _CHANNELS_FIRST: Final = (
 )
 
 
+_NORMS: Final = (nn.LayerNorm, nn.RMSNorm)
+_NORM_NODES: Final = ("NativeLayerNormBackward", "FusedRmsNormBackward", "RmsNormBackward")
+
+
 class Recorder:
     """Attached inside the block `with`; reads what the model computes, changes nothing of it.
 
@@ -114,6 +118,7 @@ class Recorder:
             inputs=tuple(facts_of(one) for one in given),
             is_leaf=not any(True for _ in module.children()),
             training=module.training,
+            is_on_stream=isinstance(module, _NORMS) and any(map(_is_sum_with_norm, given[:1])),
         )
         if self._with_prints and given:
             seen.input_print = print_of(given[0])
@@ -180,6 +185,15 @@ def _paths(models: Mapping[str, nn.Module]) -> dict[nn.Module, str]:
         for path, module in model.named_modules():
             paths.setdefault(module, ".".join(part for part in (prefix, path) if part))
     return paths
+
+
+def _is_sum_with_norm(value: Tensor) -> bool:
+    """Whether autograd made it by adding something to the output of a norm."""
+    node = value.grad_fn
+    if node is None or not node.name().startswith("AddBackward"):
+        return False
+    above = [one.name() for one, _ in node.next_functions if one is not None]
+    return any(name.startswith(_NORM_NODES) for name in above)
 
 
 def _is_channels_first(module: nn.Module, output: Tensor, *, before: bool) -> bool:

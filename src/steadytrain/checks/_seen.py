@@ -46,6 +46,8 @@ class ModuleSeen:
     output_print: Tensor | None = None
     is_leaf: bool = True
     training: bool = True
+    is_on_stream: bool = False
+    """Whether it is a norm of the sum of a branch and of what a norm before it put out."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from steadytrain.checks._scene import Scene
 from steadytrain.checks._seen import tensors_in
 
-MOST: Final = 64
+MOST: Final = 256
 """Batches at most."""
 
 BYTES: Final = 128 * 2**20

@@ -75,6 +75,8 @@ class Sweep:
     operation: tuple[int, str] | None = None
     """The batch, and the first operation whose result was not finite while its arguments were;
     `half` where it was one of float16."""
+    roots: list[int] = field(default_factory=list[int])
+    """Batches in which a root was taken of a number that is exactly zero: its slope is infinite."""
     lacks: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     """For every CTC target the batch, and the steps that its input has too few; 0 or less: it fits."""
     losses: list[float] = field(default_factory=list[float])
@@ -116,6 +118,8 @@ class Watching(TorchFunctionMode):
             self._sweep.lacks += [(self.batch, lack) for lack in ctc_lacks(*args, **(kwargs or {}))]
         if func is functional.scaled_dot_product_attention:
             self._look_at_mask(args, kwargs or {})
+        if _RISKY.get(func) == "sqrt" and args:
+            self._look_for_zero(args[0])
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor) and result.dtype == torch.float16 and result.numel():
             self._sweep.halves.add(self._where())
@@ -134,6 +138,11 @@ class Watching(TorchFunctionMode):
 
     def _where(self) -> str:
         return self._running[-1] if self._running else ""
+
+    def _look_for_zero(self, value: Any) -> None:
+        seen = self._sweep.roots[-1:] == [self.batch]
+        if not seen and isinstance(value, Tensor) and value.numel() and bool((value == 0).any()):
+            self._sweep.roots.append(self.batch)
 
     def _look_at_rows(self, args: Any, kwargs: Mapping[str, Any]) -> None:
         values = args[0]

@@ -70,7 +70,10 @@ class BatchDependence:
         if end <= self.max_change:
             return passed(self, f"the other samples change by {end:.2g}", end)
         met = [one for one, inside, given in pairs if inside > self.max_change >= given]
-        site = max(met, key=lambda one: len(one.path)).path if met else None
+        place_of = max(met, key=lambda one: len(one.path)) if met else None
+        if place_of is not None and _is_standardised(place_of.output_print):
+            return self._standardised(place_of.path, end)
+        site = place_of.path if place_of is not None else None
         said = finding(
             self,
             f"When sample {place} of {size} is replaced, what the model says of the others changes "
@@ -82,6 +85,18 @@ class BatchDependence:
             evidence={"change": end, "sample": place},
         )
         return failed(self, f"the other samples change by {end:.2g}", end, findings=[said])
+
+    def _standardised(self, path: str, end: float) -> Answer:
+        note = finding(
+            self,
+            f"{path or 'The model'} standardises over the batch, in evaluation too: what is said of a "
+            f"sample changes by {end:.2g} of its size with the others, and one alone cannot be judged. "
+            "Keep running statistics, as nn.BatchNorm1d does.",
+            severity=Severity.NOTE,
+            site=path or None,
+            evidence={"change": end},
+        )
+        return passed(self, f"samples meet in a standardisation, by {end:.2g}", end, notes=[note])
 
     def _pairs(
         self, before: FirstStep, after: FirstStep, size: int, place: int
@@ -104,6 +119,14 @@ def _change(one: Tensor | None, other: Tensor | None, size: int, place: int) -> 
     stayed = torch.arange(size, device=one.device) != place
     typical = float(one.abs().mean())
     return float((one - other)[stayed].abs().max()) / typical if typical > 0 else 0.0
+
+
+def _is_standardised(rows: Tensor | None) -> bool:
+    """Whether nearly every column has mean 0 and deviation 1 over the samples: meant to meet."""
+    if rows is None or rows.dim() != 2 or len(rows) < _MIN_SAMPLES:
+        return False
+    means, spreads = rows.mean(dim=0).abs(), rows.std(dim=0, correction=0)
+    return bool(((means < 0.05) & ((spreads - 1).abs() < 0.1)).double().mean() > 0.8)
 
 
 def _first_entry(

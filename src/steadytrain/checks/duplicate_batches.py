@@ -44,15 +44,21 @@ class DuplicateBatches:
 
     max_duplicate_fraction: float = 0.5
     """Share of the batches that may repeat others."""
+    min_joined: int = 8
+    """Different batches from which on a list that goes round them in order is several passes."""
 
     def judge(self, scene: Scene, /) -> Answer:
         data = scene.once(data_of)
         total = len(data.batches)
         if total < _FEWEST:
             return not_applicable(self, f"the pass has {total} batches")
-        different = len({_digest(batch) for batch in data.batches})
+        digests = [_digest(batch) for batch in data.batches]
+        different = len(set(digests))
         seen = f"{different} of {total} batches are different"
-        if different > (1 - self.max_duplicate_fraction) * total:
+        joined = different >= self.min_joined and _goes_round(digests)
+        if joined:
+            seen = f"{different} batches, over and over in one order"
+        if joined or different > (1 - self.max_duplicate_fraction) * total:
             return passed(self, seen, different)
         return failed(
             self,
@@ -67,6 +73,15 @@ class DuplicateBatches:
                 )
             ],
         )
+
+
+def _goes_round(digests: list[bytes]) -> bool:
+    """Whether nearly each batch is the one again that came a pass before it."""
+    if digests[0] not in digests[1:]:
+        return False
+    period = digests.index(digests[0], 1)
+    again = [one == other for one, other in zip(digests[period:], digests, strict=False)]
+    return sum(again) >= 0.95 * len(again)
 
 
 def _digest(batch: Sequence[Tensor]) -> bytes:

@@ -60,7 +60,15 @@ _BY_OPERATION = {
 
 @check(
     code="NUM251",
-    causes=("sqrt-zero-grad", "log-of-zero", "div-by-zero", "exp-overflow", "graph-retained"),
+    causes=(
+        "sqrt-zero-grad",
+        "log-of-zero",
+        "div-by-zero",
+        "exp-overflow",
+        "graph-retained",
+        "lr-too-high",
+        "missing-grad-clip",
+    ),
     stage="loop",
 )
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +90,11 @@ class LaterSteps:
             f"In step {bad + 1} {operation or 'an operation'} gives NaN or infinity, from finite data. "
             "Bound what it is given away from zero, or from where it overflows."
         )
-        return self._failed(f"step {bad + 1} is not finite", message, _causes(operation))
+        causes = _causes(operation)
+        if _had_diverged(steps.losses[:bad]):
+            causes = ("lr-too-high", "missing-grad-clip", *causes)
+            message = f"{message} The loss had grown many times over before: lower the rate first."
+        return self._failed(f"step {bad + 1} is not finite", message, causes)
 
     def _raised(self, reason: str) -> Answer:
         found = re.match(r"step (\d+) of the program's own raised ", reason)
@@ -104,6 +116,11 @@ def _first_bad(steps: Steps) -> int | None:
         if not math.isfinite(loss):
             return place
     return 0 if any(path.num_nonfinite for path in steps.paths) else None
+
+
+def _had_diverged(losses: list[float]) -> bool:
+    """Whether the steps before led the loss to ten times its beginning: NaN is then its end."""
+    return len(losses) > 1 and max(losses) > losses[0] + 9 * abs(losses[0])
 
 
 def _operation(scene: Scene, num_steps: int) -> str | None:

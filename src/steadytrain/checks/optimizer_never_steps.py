@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from steadytrain.checks._holdings import holdings_of
+from steadytrain.checks._holdings import holdings_of, scalers_of
 from steadytrain.checks._naming import listed
 from steadytrain.checks._scene import Scene
 from steadytrain.checks._steps import Steps, steps_of
@@ -36,11 +36,18 @@ from steadytrain.core.answer import Answer
 from steadytrain.core.check import check, failed, finding, not_applicable, passed
 from steadytrain.core.finding import Severity
 
+_SEARCHING = 11
+"""Steps that a scaler may skip while it looks for its scale."""
+
 _FEWEST = 4
 """Gradients a parameter must have got before it is called forgotten."""
 
 
-@check(code="LOP251", causes=("missing-optimizer-step", "step-order"), stage="loop")
+@check(
+    code="LOP251",
+    causes=("missing-optimizer-step", "step-order", "loss-scale-collapse"),
+    stage="loop",
+)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerNeverSteps:
     """Options of the check."""
@@ -50,6 +57,9 @@ class OptimizerNeverSteps:
         brought = [path for path in steps.paths if path.num_brought >= _FEWEST]
         if steps.num_foreign:
             return not_applicable(self, "step_fn steps an optimizer that is not in the program")
+        skipped = [path for path in steps.paths if path.num_nonfinite > 0.9 * steps.num_calls]
+        if scalers_of(scene.program) and skipped and steps.num_calls > _SEARCHING:
+            return self._skipped(steps, skipped)
         if not brought:
             return not_applicable(self, f"no gradient seen in {steps.num_calls} steps")
         emptied = [path for path in brought if path.num_found_empty > path.num_used]
@@ -83,6 +93,16 @@ class OptimizerNeverSteps:
             "optimizer.step() after backward; with accumulation, count over the whole run."
         )
         return self._failed(seen, message, [], ("missing-optimizer-step",))
+
+    def _skipped(self, steps: Steps, skipped: list[Path]) -> Answer:
+        name, count = skipped[0].name, steps.num_calls
+        message = (
+            f"The gradient of {name} is not finite in any of {count} steps, however small the loss "
+            "scale: the scaler skips them all. Compute what leads to it in float32, with an epsilon "
+            "that float16 can hold (above 6e-8)."
+        )
+        causes = ("loss-scale-collapse", "sqrt-zero-grad", "fp16-overflow")
+        return self._failed(f"{count} steps skipped", message, [name], causes)
 
     def _forgotten(self, steps: Steps, forgotten: list[Path]) -> Answer:
         names = [path.name for path in forgotten]

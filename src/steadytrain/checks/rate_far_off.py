@@ -15,8 +15,9 @@ in the trial.
 
 ## Fails when
 Too high: it lies above a tenth of the rate at which the loss diverges, or eight times the suggested
-one; the loss is blown up on the way or ends above its start; and a hundredth of the rate, at which
-it falls, ends clearly lower after forty steps. Too low: it is a
+one; and either the loss is blown up on the way or ends above its start, while a hundredth of the
+rate, at which it falls, ends clearly lower after forty steps; or it is thrown up and falls by less
+than a third of what it falls at a tenth or a thirtieth of the rate. Too low: it is a
 thousandth of the suggested one (without one, of a hundredth of the edge) or less, and in forty steps the loss falls by less than a fiftieth
 of what it falls at that.
 
@@ -52,6 +53,12 @@ _SECONDS = 8.0
 _LOWEST, _HIGHEST = 1e-7, 10.0
 _TRIAL = 40
 _CLIP = ("missing-grad-clip",)
+_BEHIND = ("init-too-large", "data-not-normalized")
+"""What may make every usual rate too high: a check that sees it itself counts more than this one."""
+
+_BLOWN_UP = ("is blown up and ends higher after", 100.0)
+_STANDS = ("is thrown up and ends higher after", 10.0)
+"""What is said of both kinds, and the factor of the rate that does better."""
 
 
 @check(code="OPT259", causes=("lr-too-high", "lr-too-low"), stage="optimizer", slow=True)
@@ -76,8 +83,12 @@ class RateFarOff:
         seen = f"rate {number(rate)}, suggested {_shown(suggested)}, diverging at {_shown(edge)}"
         high = edge is not None and rate > self.near_edge * edge
         high = high or (suggested is not None and rate > self.far_above * suggested)
-        if high and _throws_about(scene, rate):
-            return self._too_high(scene, seen, rate, suggested)
+        if high:
+            own = _own_losses(scene)
+            if _throws_about(scene, rate, own):
+                return self._too_high(scene, seen, rate, suggested, _BLOWN_UP)
+            if _stands_still(scene, rate, own):
+                return self._too_high(scene, seen, rate, suggested, _STANDS)
         usual = suggested or (edge and edge / 100)
         if usual and rate < self.far_below * usual:
             fall, could = _fall(scene, rate), _fall(scene, usual)
@@ -85,15 +96,18 @@ class RateFarOff:
                 return self._too_low(seen, rate, usual)
         return passed(self, seen, rate)
 
-    def _too_high(self, scene: Scene, seen: str, rate: float, suggested: float | None) -> Answer:
+    def _too_high(
+        self, scene: Scene, seen: str, rate: float, suggested: float | None, how: tuple[str, float]
+    ) -> Answer:
         program = scene.program
         warmup = () if program.scheduler is not None else ("missing-warmup",)
         clip = () if program.clip is not None or is_scale_free(program.optimizer) else _CLIP
         message = (
-            f"At a rate of {number(rate)} the loss is blown up and ends higher after {_TRIAL} steps "
-            f"than at {number(rate / 100)}, where it falls. Begin with {_shown(suggested or rate / 100)} and a warmup."
+            f"At a rate of {number(rate)} the loss {how[0]} {_TRIAL} steps "
+            f"than at {number(rate / how[1])}, where it falls. Begin with {_shown(suggested or rate / 100)} and a warmup."
         )
-        return self._failed(seen, message, rate, suggested, ("lr-too-high", *clip, *warmup))
+        causes = ("lr-too-high", *clip, *warmup, *_BEHIND)[: 3 + len(clip)]
+        return self._failed(seen, message, rate, suggested, causes)
 
     def _too_low(self, seen: str, rate: float, suggested: float) -> Answer:
         message = (
@@ -172,9 +186,25 @@ def _losses(
     return losses
 
 
-def _throws_about(scene: Scene, rate: float) -> bool:
+def _stands_still(scene: Scene, rate: float, own: list[float]) -> bool:
+    """Whether the program's own steps learn nothing where a tenth of the rate, or less, learns."""
+    if len(own) < _TRIAL or not all(map(math.isfinite, own)):
+        return False
+    for factor in (10, 30):
+        slow = _losses(scene, [rate / factor] * _TRIAL)
+        if len(slow) < _TRIAL:
+            continue
+        start, ends = median(slow[:3]), median(slow[-10:])
+        spread, fall = max(slow[:5]) - min(slow[:5]), start - ends
+        learns = fall > max(0.05 * abs(start), 4 * spread)
+        thrown = max(own) > start + 0.5 * fall
+        if learns and thrown and median(own[-10:]) > start - fall / 3:
+            return True
+    return False
+
+
+def _throws_about(scene: Scene, rate: float, own: list[float]) -> bool:
     """Whether the program's own steps do harm, and those at a hundredth of the rate do well."""
-    own = _own_losses(scene)
     slow = _losses(scene, [rate / 100] * _TRIAL)
     start, ends = median(slow[:5]), median(slow[-10:])
     if not (len(slow) == _TRIAL and ends < start):

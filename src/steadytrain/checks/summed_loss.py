@@ -41,7 +41,7 @@ _FOLLOWING = (torch.optim.SGD, torch.optim.ASGD)
 """Optimizers whose step is as large as the gradient."""
 
 
-@check(code="LOS206", causes=("loss-reduction", "lr-too-high"), stage="outputs")
+@check(code="LOS206", causes=("loss-reduction",), stage="outputs")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummedLoss:
     """No sum is followed at the rate of a mean."""

@@ -119,6 +119,8 @@ class TinyBatch:
         self, first: FirstStep, lowest: float, steps: int, constant: float | None, *, is_late: bool
     ) -> Answer:
         seen = _seen(first.loss, lowest, steps, constant)
+        if steps <= 2 * len(_RATES) and not is_late:
+            return not_applicable(self, "the loss is not finite after one step at any rate")
         if is_late:
             return not_applicable(self, f"undecided after {self.max_seconds:g} s: {seen}")
         limit = first.loss if constant is None else self.min_failed_ratio * constant

@@ -12,7 +12,7 @@ No whole-number tensor enters a linear, convolutional or recurrent layer with it
 
 ## Fails when
 One does: a table of whole numbers from zero on with twenty or more different values and about the same
-range at every position. Bytes are pixels, and columns of different range are counts or measures:
+range at every position, or the very tokens that the program predicts the next of. Bytes are pixels, and columns of different range are counts or measures:
 both are for `feature-scale` to judge.
 
 ## What to do
@@ -31,9 +31,10 @@ from torch import Tensor
 
 from steadytrain.checks._data import data_of
 from steadytrain.checks._entrance import Entrance, entrance_of
+from steadytrain.checks._positions import next_token
 from steadytrain.checks._scene import Scene
 from steadytrain.core.answer import Answer
-from steadytrain.core.check import check, failed, finding, passed
+from steadytrain.core.check import Unseen, check, failed, finding, passed
 from steadytrain.core.finding import Severity
 
 _WHOLE = (torch.int16, torch.int32, torch.int64)
@@ -51,9 +52,8 @@ class TokenIdsAsNumbers:
 
     def judge(self, scene: Scene, /) -> Answer:
         entrance, data = scene.once(entrance_of), scene.once(data_of)
-        wrong = [
-            leaf for leaf in data.batches[0] if self._are_ids(leaf) and _enters(leaf, entrance)
-        ]
+        ids = [leaf for leaf in data.batches[0] if self._are_ids(leaf)]
+        wrong = [leaf for leaf in (*ids, *_text_of(scene)) if _enters(leaf, entrance)]
         if not wrong:
             return passed(self, f"no index enters {entrance.path or 'the model'} as a number", 0)
         largest = int(wrong[0].max())
@@ -82,6 +82,14 @@ class TokenIdsAsNumbers:
             return False
         highest = leaf.amax(dim=0).double()
         return float(highest.max()) <= 3 * float(highest.min())
+
+
+def _text_of(scene: Scene) -> list[Tensor]:
+    """The integers of which the program predicts the next: then they are classes, not sizes."""
+    try:
+        return [scene.once(next_token).tokens]
+    except Unseen:
+        return []
 
 
 def _is_rounded(leaf: Tensor) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,15 +73,26 @@ def command(paths: tuple[Path, ...], *, as_json: bool, **options: Any) -> int:
 
     for broken in broken_checks():
         say(f"the check {broken.name!r} of another package could not be loaded: {broken.reason}")
-    checks, exclude, fail_on = _chosen(**{name: options[name] for name in _CHOICE})
-    report = _lint(paths or (Path(),), checks, exclude)
+    choice = _chosen(**{name: options[name] for name in _CHOICE})
+    checks, fail_on = choice.checks, choice.fail_on
+    report = _lint(paths or (Path(),), choice)
     if options["fix"] or options["unsafe_fixes"]:
-        report = _fixed(report, paths or (Path(),), checks, exclude, unsafe=options["unsafe_fixes"])
+        report = _fixed(report, paths or (Path(),), choice, unsafe=options["unsafe_fixes"])
     _print(report, checks, "json" if as_json else options["shape"])
     if report.problems:
         return UNANSWERED
     found = fail_on is not None and any(f.severity >= fail_on for f in report.findings)
     return FINDINGS if found else HEALTHY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """What is asked of which files."""
+
+    checks: list[LintInfo]
+    exclude: tuple[str, ...]
+    per_file_ignores: Mapping[str, tuple[str, ...]]
+    fail_on: Severity | None
 
 
 _CHOICE = ("select", "ignore", "exclude", "fail_on", "config_file")
@@ -92,7 +104,7 @@ def _chosen(
     exclude: tuple[str, ...],
     fail_on: str | None,
     config_file: Path | None,
-) -> tuple[list[LintInfo], tuple[str, ...], Severity | None]:
+) -> _Choice:
     """The checks, the paths to pass over and the severity that fails, by options and configuration."""
     from steadytrain.core.config import find_config, read_config
     from steadytrain.core.errors import ConfigError, UsageError
@@ -102,6 +114,9 @@ def _chosen(
     config = find_config(Path.cwd()) if config_file is None else read_config(config_file)
     try:
         chosen = choose_checks(config.lint.select, config.lint.ignore)
+        choose_checks(
+            ignore=[one for names in config.lint.per_file_ignores.values() for one in names]
+        )
     except UsageError as error:
         raise ConfigError(f"{config.place}: lint: {error}") from None
     if select is not None or ignore is not None:
@@ -109,10 +124,13 @@ def _chosen(
             config.lint.select if select is None else _names(select),
             config.lint.ignore if ignore is None else _names(ignore),
         )
-    if fail_on == "never":
-        return chosen, exclude or config.lint.exclude, None
-    severity = Severity.parse(fail_on) if fail_on is not None else _configured(config)
-    return chosen, exclude or config.lint.exclude, severity
+    said = None if fail_on in (None, "never") else Severity.parse(fail_on)
+    return _Choice(
+        checks=chosen,
+        exclude=exclude or config.lint.exclude,
+        per_file_ignores=config.lint.per_file_ignores,
+        fail_on=_configured(config) if fail_on is None else said,
+    )
 
 
 def _configured(config: Config) -> Severity | None:
@@ -123,26 +141,24 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _lint(paths: tuple[Path, ...], checks: list[LintInfo], exclude: tuple[str, ...]) -> Report:
+def _lint(paths: tuple[Path, ...], choice: _Choice) -> Report:
     from steadytrain.lint._linter import lint_paths
 
-    return lint_paths(paths, select=[info.name for info in checks], exclude=exclude)
+    return lint_paths(
+        paths,
+        select=[info.name for info in choice.checks],
+        exclude=choice.exclude,
+        per_file_ignores=choice.per_file_ignores,
+    )
 
 
-def _fixed(
-    report: Report,
-    paths: tuple[Path, ...],
-    checks: list[LintInfo],
-    exclude: tuple[str, ...],
-    *,
-    unsafe: bool,
-) -> Report:
+def _fixed(report: Report, paths: tuple[Path, ...], choice: _Choice, *, unsafe: bool) -> Report:
     """What is left after the fixes were made."""
     from steadytrain.lint._rewriting import fix_files
 
-    num_fixed, problems = fix_files(report.findings, checks, unsafe=unsafe)
+    num_fixed, problems = fix_files(report.findings, choice.checks, unsafe=unsafe)
     say(f"{num_fixed} fixed." if num_fixed else "nothing to fix.")
-    after = _lint(paths, checks, exclude)
+    after = _lint(paths, choice)
     return replace(after, problems=[*after.problems, *problems])
 
 

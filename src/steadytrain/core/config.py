@@ -12,6 +12,15 @@
     ignore = ["data-write"]            # and select, fail-on: as above, for checks of code
     exclude = ["third_party/*"]        # paths in folders that are passed over
 
+    [tool.steadytrain.lint.per-file-ignores]
+    "examples/*" = ["seed-in-loop"]    # paths as they are given, and what to pass over there
+
+    [tool.steadytrain.check]
+    ignore = ["data"]                  # and select, fail-on: as above, for preflight checks
+
+    [tool.steadytrain.check.tiny-batch]
+    num_samples = 4                    # an option of that check
+
 Reading is strict: an unknown key, a value of another type or a file that is not UTF-8 is an
 error that names the key and the file, because a misspelt option that is silently passed over
 leaves its reader in the belief that it holds.
@@ -30,8 +39,9 @@ from steadytrain.core.errors import ConfigError, UnknownNameError
 from steadytrain.core.finding import Severity
 
 FILE_NAME: Final = "pyproject.toml"
-KEYS: Final = ("select", "ignore", "fail-on", "rules", "lint")
-LINT_KEYS: Final = ("select", "ignore", "fail-on", "exclude")
+KEYS: Final = ("select", "ignore", "fail-on", "rules", "lint", "check")
+LINT_KEYS: Final = ("select", "ignore", "fail-on", "exclude", "per-file-ignores")
+CHECK_KEYS: Final = ("select", "ignore", "fail-on")
 NEVER: Final = "never"
 """The `fail-on` that no finding reaches."""
 
@@ -51,6 +61,37 @@ class LintConfig:
     """The lowest severity that fails the command; None for never."""
     has_fail_on: bool = False
     """Whether the file says so; else that of the whole project holds."""
+    per_file_ignores: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict[str, tuple[str, ...]]
+    )
+    """What is passed over in files, by a pattern of their paths."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckConfig:
+    """What a project asks of the checks before step 0."""
+
+    select: tuple[str, ...] | None = None
+    """Names, codes, families or steps of the checks; all if None."""
+    ignore: tuple[str, ...] = ()
+    fail_on: Severity | None = Severity.WARNING
+    """The lowest severity that fails the command; None for never."""
+    has_fail_on: bool = False
+    """Whether the file says so; else that of the whole project holds."""
+    options: Options = field(default_factory=dict[str, Mapping[str, Any]])
+    """Option values by check name."""
+
+    def check_options(self, place: str, known: Options) -> None:
+        """Every configured check and option exists in `known`, with the type of its default.
+
+        Args:
+            place: the file, for messages.
+            known: the defaults of every option, by check name.
+
+        Raises:
+            ConfigError: one does not; the message names it and the file.
+        """
+        _check_options(place, "check", self.options, known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +107,7 @@ class Config:
     options: Options = field(default_factory=dict[str, Mapping[str, Any]])
     """Option values by rule name."""
     lint: LintConfig = field(default_factory=LintConfig)
+    check: CheckConfig = field(default_factory=CheckConfig)
 
     @property
     def place(self) -> str:
@@ -81,15 +123,7 @@ class Config:
         Raises:
             ConfigError: one does not; the message names it and the file.
         """
-        for rule, options in self.options.items():
-            if rule not in known:
-                raise ConfigError(f"{self.place}: {UnknownNameError.build('rule', rule, known)}")
-            for option, value in options.items():
-                key = f"rules.{rule}.{option}"
-                if option not in known[rule]:
-                    error = UnknownNameError.build("option", option, known[rule])
-                    raise ConfigError(f"{self.place}: {key}: {error}")
-                _check_type(self.place, key, value, known[rule][option])
+        _check_options(self.place, "rule", self.options, known)
 
 
 def find_config(folder: Path) -> Config:
@@ -149,6 +183,7 @@ def _parse(path: Path, table: object) -> Config:
         fail_on=_severity(path, values.get("fail-on", Severity.WARNING.name)),
         options={rule: _table(path, f"rules.{rule}", options) for rule, options in rules.items()},
         lint=_lint(path, _table(path, "lint", values.get("lint", {}))),
+        check=_check(path, _table(path, "check", values.get("check", {}))),
     )
 
 
@@ -163,7 +198,43 @@ def _lint(path: Path, values: dict[str, Any]) -> LintConfig:
         exclude=_names(path, "lint.exclude", values.get("exclude", [])),
         fail_on=_severity(path, values.get("fail-on", Severity.WARNING.name)),
         has_fail_on="fail-on" in values,
+        per_file_ignores={
+            pattern: _names(path, f"lint.per-file-ignores.{pattern}", names)
+            for pattern, names in _table(
+                path, "lint.per-file-ignores", values.get("per-file-ignores", {})
+            ).items()
+        },
     )
+
+
+def _check(path: Path, values: dict[str, Any]) -> CheckConfig:
+    """The table of preflight checks: its own keys, and a table for every check with options."""
+    own = {key: value for key, value in values.items() if not isinstance(value, dict)}
+    for key in own:
+        if key not in CHECK_KEYS:
+            error = UnknownNameError.build("key", key, CHECK_KEYS)
+            raise ConfigError(f"{path}: tool.steadytrain.check: {error}")
+    return CheckConfig(
+        select=_names(path, "check.select", own["select"]) if "select" in own else None,
+        ignore=_names(path, "check.ignore", own.get("ignore", [])),
+        fail_on=_severity(path, own.get("fail-on", Severity.WARNING.name)),
+        has_fail_on="fail-on" in own,
+        options={name: _table(path, f"check.{name}", values[name]) for name in values.keys() - own},
+    )
+
+
+def _check_options(place: str, kind: str, given: Options, known: Options) -> None:
+    """Every name and option in `given` exists in `known`, with the type of its default."""
+    table = "rules" if kind == "rule" else kind
+    for name, options in given.items():
+        if name not in known:
+            raise ConfigError(f"{place}: {UnknownNameError.build(kind, name, known)}")
+        for option, value in options.items():
+            key = f"{table}.{name}.{option}"
+            if option not in known[name]:
+                error = UnknownNameError.build("option", option, known[name])
+                raise ConfigError(f"{place}: {key}: {error}")
+            _check_type(place, key, value, known[name][option])
 
 
 def _table(path: Path, key: str, value: object) -> dict[str, Any]:

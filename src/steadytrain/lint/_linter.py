@@ -6,6 +6,7 @@ import ast
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -121,6 +122,7 @@ def lint_paths(
     select: Iterable[str] | None = None,
     ignore: Iterable[str] = (),
     exclude: Sequence[str] = (),
+    per_file_ignores: Mapping[str, Sequence[str]] | None = None,
 ) -> Report:
     """What the checks say of files and of every Python file in folders.
 
@@ -132,11 +134,17 @@ def lint_paths(
         select: names, codes or families of the checks; every check if None.
         ignore: names, codes or families to leave out.
         exclude: patterns of paths in folders to pass over, as in `third_party/*`.
+        per_file_ignores: names, codes or families to leave out in files, by a pattern of their path
+            (`examples/*`) or of their name (`test_*.py`).
 
     Raises:
         UnknownNameError: no check has that name, code or family.
     """
     lint = Linter(choose_checks(select, ignore))
+    passed_over = {
+        pattern: _names(names, known_checks())
+        for pattern, names in (per_file_ignores or {}).items()
+    }
     files, problems = find_files([Path(path) for path in paths], exclude)
     findings: list[LintFinding] = []
     for file in files:
@@ -145,10 +153,22 @@ def lint_paths(
             problems.append(text)
             continue
         try:
-            findings += lint.text(text, str(file))
+            ignored = ignored_in(file, passed_over)
+            findings += [one for one in lint.text(text, str(file)) if one.name not in ignored]
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             problems.append(Problem.of_parsing(file, error))
     return Report(findings=findings, problems=problems, num_files=len(files))
+
+
+def ignored_in(file: Path, patterns: Mapping[str, set[str]]) -> set[str]:
+    """The checks that are left out in a file: of every pattern that fits its path or its name."""
+    place = file.as_posix().removeprefix("./")
+    return {
+        name
+        for pattern, names in patterns.items()
+        if fnmatch(place, pattern) or fnmatch(place, f"*/{pattern}") or fnmatch(file.name, pattern)
+        for name in names
+    }
 
 
 @dataclass(frozen=True, slots=True)

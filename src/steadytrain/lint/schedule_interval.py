@@ -2,7 +2,8 @@
 
 ## What it sees
 A schedule that counts epochs (`T_max=epochs`, `StepLR`, `MultiStepLR` or `ExponentialLR` with
-numbers for epochs) stepped in the loop over batches; or one whose length was computed in batches
+numbers for epochs; `ReduceLROnPlateau` with a patience of up to 20) stepped in the loop over batches;
+or one whose length was computed in batches
 (`OneCycleLR`, `len(loader) * epochs`) stepped once per epoch.
 
 ## Why it matters
@@ -58,6 +59,9 @@ _BATCHES: Final = re.compile(r"len\(|steps|iter|batches|updates", re.IGNORECASE)
 _EPOCHS: Final = re.compile(r"\b(self\.|args\.|cfg\.|config\.|opt\.|hparams\.)?(num_|n_|max_|total_)?epochs?\b",
                             re.IGNORECASE)  # fmt: skip
 _LENGTHS: Final = ("T_max", "total_steps", "num_training_steps", "total_iters", "T_0", "step_size")
+MAX_PATIENCE: Final = 20
+"""Waits above this are rather batches than passes; PyTorch's default is 10 passes."""
+
 MAX_EPOCHS: Final = 100
 """Step sizes above this are rather batches than epochs."""
 
@@ -101,6 +105,8 @@ def _kind(code: Code, event: Event) -> Kind | None:
 def _unit(code: Code, kind: Kind, call: ast.Call) -> str | None:
     """What one step of the schedule is, as its arguments say."""
     name = kind.maker.rpartition(".")[2]
+    if name == "ReduceLROnPlateau":
+        return _patience(code, call)
     text = _lengths(code, kind, call)
     if name == "OneCycleLR":
         return "batches" if _BATCHES.search(text) or "steps_per_epoch" in text else None
@@ -116,6 +122,17 @@ def _unit(code: Code, kind: Kind, call: ast.Call) -> str | None:
         if _EPOCHS.search(text) and name in ("CosineAnnealingLR", "LinearLR", "PolynomialLR")
         else None
     )
+
+
+def _patience(code: Code, call: ast.Call) -> str | None:
+    """What a schedule waits for: passes, by default ten, unless its patience is long or says steps."""
+    given = code.keyword(call, "patience", 3)
+    if given is None:
+        return "epochs"
+    patience = code.number(given)
+    if patience is not None:
+        return "epochs" if patience <= MAX_PATIENCE else None
+    return "epochs" if _EPOCHS.search(ast.unparse(given)) else None
 
 
 def _lengths(code: Code, kind: Kind, call: ast.Call) -> str:

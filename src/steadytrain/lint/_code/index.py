@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
 
 from steadytrain.lint._code.scopes import (
     FUNCTIONS,
@@ -48,48 +49,50 @@ class Index:
 
     def _visit(self, node: ast.AST, parent: ast.AST, scope: Scope) -> bool:
         """Record `node` and what is in it; whether there is a call in it."""
+        kind = type(node)
         self.parent[node] = parent
         self.scope[node] = scope
-        self.nodes.setdefault(type(node), []).append(node)
-        inner = self._enter(node, scope)
-        calls = type(node) is ast.Call
-        for child in ast.iter_child_nodes(node):
-            calls = self._visit(child, node, inner) or calls
+        of_kind = self.nodes.get(kind)
+        if of_kind is None:
+            self.nodes[kind] = [node]
+        else:
+            of_kind.append(node)
+        enter = _ENTERS.get(kind)
+        inner = scope if enter is None else enter(self, node, scope)
+        calls = kind is ast.Call
+        for child in _children(node, kind):
+            if self._visit(child, node, inner):
+                calls = True
         if calls:
             self.calling.add(node)
         return calls
 
-    def _enter(self, node: ast.AST, scope: Scope) -> Scope:
-        """Record what `node` binds; the scope of its children is returned."""
-        kind = type(node)
-        if kind is ast.Name:
-            self.words.add(node.id)  # pyright: ignore[reportAttributeAccessIssue]
-        elif kind is ast.Attribute:
-            self.words.add(node.attr)  # pyright: ignore[reportAttributeAccessIssue]
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            self._import(node)
-        elif isinstance(node, ast.Return):
-            self.returns.setdefault(scope, []).append(node)
-        elif isinstance(node, ast.ClassDef):
-            return self._class(node, scope)
-        elif isinstance(node, FUNCTIONS):
-            return self._function(node, scope)
-        else:
-            self._bindings(node, scope)
+    def _name(self, node: ast.Name, scope: Scope) -> Scope:
+        self.words.add(node.id)
         return scope
 
-    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                head = alias.name.partition(".")[0]
-                self.imports[alias.asname or head] = alias.name if alias.asname else head
-            return
+    def _attribute(self, node: ast.Attribute, scope: Scope) -> Scope:
+        self.words.add(node.attr)
+        return scope
+
+    def _return(self, node: ast.Return, scope: Scope) -> Scope:
+        self.returns.setdefault(scope, []).append(node)
+        return scope
+
+    def _import(self, node: ast.Import, scope: Scope) -> Scope:
+        for alias in node.names:
+            head = alias.name.partition(".")[0]
+            self.imports[alias.asname or head] = alias.name if alias.asname else head
+        return scope
+
+    def _import_from(self, node: ast.ImportFrom, scope: Scope) -> Scope:
         for alias in node.names:
             if alias.name == "*":
                 self.stars.append(node.module or "")
             else:
                 prefix = "." * node.level + (node.module or "")
                 self.imports[alias.asname or alias.name] = f"{prefix}.{alias.name}"
+        return scope
 
     def _class(self, node: ast.ClassDef, scope: Scope) -> Scope:
         self._bind(scope, Binding(node.name, node, None, "class"))
@@ -114,18 +117,27 @@ class Index:
         self.scopes[node] = inner
         return inner
 
-    def _bindings(self, node: ast.AST, scope: Scope) -> None:
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                self._target(target, node.value, node, scope, "assign")
-        elif isinstance(node, ast.AnnAssign | ast.NamedExpr):
-            self._target(node.target, node.value, node, scope, "assign")
-        elif isinstance(node, ast.AugAssign):
-            self._target(node.target, node.value, node, scope, "aug")
-        elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
-            self._target(node.target, node.iter, node, scope, "for")
-        elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+    def _assign(self, node: ast.Assign, scope: Scope) -> Scope:
+        for target in node.targets:
+            self._target(target, node.value, node, scope, "assign")
+        return scope
+
+    def _annotated(self, node: ast.AnnAssign | ast.NamedExpr, scope: Scope) -> Scope:
+        self._target(node.target, node.value, node, scope, "assign")
+        return scope
+
+    def _augmented(self, node: ast.AugAssign, scope: Scope) -> Scope:
+        self._target(node.target, node.value, node, scope, "aug")
+        return scope
+
+    def _for(self, node: ast.For | ast.AsyncFor | ast.comprehension, scope: Scope) -> Scope:
+        self._target(node.target, node.iter, node, scope, "for")
+        return scope
+
+    def _with(self, node: ast.withitem, scope: Scope) -> Scope:
+        if node.optional_vars is not None:
             self._target(node.optional_vars, node.context_expr, node, scope, "with")
+        return scope
 
     def _target(
         self, target: ast.AST, value: ast.expr | None, node: ast.AST, scope: Scope, how: str
@@ -168,3 +180,43 @@ class Index:
 
     def _bind(self, scope: Scope, binding: Binding) -> None:
         scope.bindings.setdefault(binding.name, []).append(binding)
+
+
+def _children(node: ast.AST, kind: type[ast.AST]) -> list[ast.AST]:
+    """The nodes in `node`; not how a name is used and which operator, which all files share."""
+    found: list[ast.AST] = []
+    for name in kind._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            found += [one for one in cast("list[object]", value) if isinstance(one, ast.AST)]
+        elif isinstance(value, ast.AST):
+            found.append(value)
+    return [one for one in found if type(one) not in _SHARED]
+
+
+_SHARED: Final = frozenset(
+    one
+    for kind in (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
+    for one in kind.__subclasses__()
+)
+
+_ENTERS: Final[dict[type[ast.AST], Callable[[Index, Any, Scope], Scope]]] = {
+    ast.Name: Index._name,
+    ast.Attribute: Index._attribute,
+    ast.Import: Index._import,
+    ast.ImportFrom: Index._import_from,
+    ast.Return: Index._return,
+    ast.ClassDef: Index._class,
+    ast.FunctionDef: Index._function,
+    ast.AsyncFunctionDef: Index._function,
+    ast.Lambda: Index._function,
+    ast.Assign: Index._assign,
+    ast.AnnAssign: Index._annotated,
+    ast.NamedExpr: Index._annotated,
+    ast.AugAssign: Index._augmented,
+    ast.For: Index._for,
+    ast.AsyncFor: Index._for,
+    ast.comprehension: Index._for,
+    ast.withitem: Index._with,
+}
+"""What is recorded of a node by its type, before its children are visited."""
