@@ -2,9 +2,8 @@
 
     python -m benchmarks.preflight --write
 
-Every fault of the lab, its healthy twin, every control and every healthy architecture, once per
-seed; a seed takes the next of the architectures that a fault or control is planted on. Finished
-programs are kept under `runs/`, so that an interrupted run goes on where it was; they are made anew
+Every fault of the lab once per seed, on the next of its architectures; every control, every fault's
+healthy twin and every healthy architecture once. Finished programs are kept under `runs/`, so that an interrupted run goes on where it was; they are made anew
 when the package's code changes. `--seconds` ends a run early.
 """
 
@@ -90,14 +89,15 @@ def main() -> None:
 
 def cells(seeds: int) -> Iterator[Cell]:
     """Every program of the table."""
+    for name in ARCHITECTURES:
+        yield Cell(kind="architecture", name=name, architecture=name, seed=0)
+    for name, control in known_controls().items():
+        yield _cell("control", name, control.on, 0)
     for seed in range(seeds):
-        for name in ARCHITECTURES:
-            yield Cell(kind="architecture", name=name, architecture=name, seed=seed)
-        for name, control in known_controls().items():
-            yield _cell("control", name, control.on, seed)
-        for kind in ("twin", "fault"):
-            for name, fault in known_faults().items():
-                yield _cell(kind, name, fault.on, seed)
+        for name, fault in known_faults().items():
+            yield _cell("fault", name, fault.on, seed)
+    for name, fault in known_faults().items():
+        yield _cell("twin", name, fault.on, 0)
 
 
 def _cell(kind: str, name: str, on: tuple[str, ...], seed: int) -> Cell:
