@@ -100,6 +100,13 @@ def test_goes_on_from_a_checkpoint(steadytrain, file):
     assert [event["kind"] for event in done.json["events"]] == ["resume"]
 
 
+def test_starting_over_where_a_checkpoint_was_hoped_for_is_said(steadytrain, file):
+    steadytrain("train", f"{file}:healthy", "--steps", 4, "--run-dir", "a")
+    done = steadytrain("train", f"{file}:healthy", "--steps", 6, "--run-dir", "a", "--resume")
+    assert done.status == 0
+    assert "no checkpoint in a: started from step 0" in done.err
+
+
 def test_resume_needs_a_run(steadytrain, file):
     done = steadytrain("train", f"{file}:healthy", "--resume")
     assert done.status == 2

@@ -52,6 +52,7 @@ RUNS = {
     "one step": lambda: [run_of(1)],
     "experiment": lambda: [lab_page(), *four_runs()[2:]],
     "zeros": lambda: [with_zeros()],
+    "two": lambda: [healthy(50), run_of(30)],
     "many": lambda: [run_of(30, seed=seed) for seed in range(9)],
 }
 
@@ -103,7 +104,7 @@ def opened(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         page.page.close()
 
 
-WIDTHS = [*((name, 1280) for name in RUNS), ("hostile", 390), ("experiment", 390)]
+WIDTHS = [*((name, 1280) for name in RUNS), ("hostile", 390), ("experiment", 390), ("two", 390)]
 
 
 @pytest.mark.parametrize(("name", "width"), WIDTHS)
@@ -115,6 +116,11 @@ def test_a_page_draws_without_a_misdeed_and_without_a_horizontal_scroll(
     assert shown.page.evaluate("document.documentElement.scrollWidth") == width
     plots = shown.page.locator(".plot")
     assert shown.page.locator(".plot .main-svg").count() >= plots.count()
+
+
+def test_on_a_phone_the_labels_of_a_comparison_are_not_one_letter_wide(opened: Any) -> None:
+    heads = opened("two", 390).page.locator("#numbers th[scope=row]")
+    assert min(box["width"] for box in (at.bounding_box() for at in heads.all())) > 80
 
 
 def test_hostile_names_are_text_wherever_they_stand(opened: Any) -> None:

@@ -33,6 +33,16 @@ def test_a_broken_run_is_told_by_its_first_critical_finding_and_its_first_sign()
     )
 
 
+def test_a_run_that_recovered_is_not_said_to_have_ended_there() -> None:
+    run = healthy()
+    run.findings = [finding(step=60, severity=Severity.CRITICAL, rule="exploding-gradient")]
+    outcome = what_happened(run)
+    assert outcome.state == "critical"
+    assert outcome.text.startswith("Training went on, after a break at step 60: exploding gradient")
+    run.findings = [finding(step=599, severity=Severity.CRITICAL, rule="exploding-gradient")]
+    assert what_happened(run).text.startswith("Training broke at step 599: ")
+
+
 def test_a_warning_alone_is_told_as_something_to_look_at() -> None:
     run = healthy()
     run.findings = [finding(step=70, site="fc1"), finding(step=40, rule="dead-units", site="relu1")]

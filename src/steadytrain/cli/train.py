@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from steadytrain.training import Run
 
 _count = click.IntRange(min=1)
+
+MAX_EVENTS: Final = 10
+"""Events that are said after a run; a guard that skips much has hundreds."""
 
 
 @click.command(short_help="Train the program that your own file builds, watched.")
@@ -89,5 +92,9 @@ def _print(run: Run, findings: list[Finding]) -> None:
     from steadytrain.report.terminal import print_findings
 
     print_findings(stdout_console(), findings)
+    for event in run.events[:MAX_EVENTS]:
+        say(f"step {event.step:,}: {event.kind}: {event.reason}")
+    if len(run.events) > MAX_EVENTS:
+        say(f"... and {len(run.events) - MAX_EVENTS} more events, all in the report.")
     if run.run_dir is not None:
         say(f"kept in {run.run_dir}; `steadytrain report {run.run_dir}` writes the page.")

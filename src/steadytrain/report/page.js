@@ -17,7 +17,7 @@ function heading(data) {
 
 function comparison(runs) {
   const count = (state) => runs.filter((run) => run.state === state).length;
-  const parts = [["healthy", "healthy"], ["note", "without a verdict"], ["warning", "to look at"], ["critical", "broken"], ["empty", "empty"]].filter(([state]) => count(state)).map(([state, text]) => count(state) + " " + text);
+  const parts = [["healthy", "healthy"], ["note", "without a verdict"], ["warning", "to look at"], ["critical", "with critical findings"], ["empty", "empty"]].filter(([state]) => count(state)).map(([state, text]) => count(state) + " " + text);
   return "Of " + runs.length + " runs: " + parts.join(", ") + ".";
 }
 

@@ -106,10 +106,10 @@ function longList(cards, limit) {
 function findingCard(finding, id, places) {
   const place = places.get(finding.rule);
   return make("article", { class: "card finding state-" + finding.severity, id, tabindex: "-1" },
-    make("div", { class: "head" }, badge(finding.severity), make("h3", {}, finding.rule.replaceAll("-", " ")), make("span", { class: "soft" }, "step " + finding.step.toLocaleString("en-US")), finding.site && make("code", {}, finding.site)),
+    make("div", { class: "head" }, badge(finding.severity), make("h3", {}, finding.rule), make("span", { class: "soft" }, "step " + finding.step.toLocaleString("en-US")), finding.site && make("code", {}, finding.site)),
     make("p", {}, finding.message),
     finding.evidence.length > 0 && make("dl", { class: "evidence", "aria-label": "Evidence" }, finding.evidence.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)))),
-    finding.causes.length > 0 && make("div", { class: "causes" }, make("span", { class: "small soft" }, "Points to"), make("ul", {}, finding.causes.map(([name, meaning]) => make("li", {}, make("b", {}, name.replaceAll("-", " ")), meaning && ": " + meaning)))),
+    finding.causes.length > 0 && make("div", { class: "causes" }, make("span", { class: "small soft" }, "Points to"), make("ul", {}, finding.causes.map(([name, meaning]) => make("li", {}, make("b", {}, name), meaning && ": " + meaning)))),
     make("div", { class: "foot" },
       place !== undefined && make("a", { href: "#rule-" + place }, "What this rule sees, and what to do (" + finding.code + ")")));
 }

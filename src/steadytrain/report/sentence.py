@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.report.figures import finite, nonfinite_steps, num_steps, shown
@@ -51,6 +52,9 @@ def _wrong(history: History, grave: list[Finding]) -> Outcome:
     place, sign = _named(worst), ""
     if grave[0].step < worst.step:
         sign = f", after a first sign at step {grave[0].step:,} ({_named(grave[0])})"
+    if worst.severity is Severity.CRITICAL and _went_on(history, worst.step):
+        text = f"Training went on, after a break at step {worst.step:,}: {place}{sign}; {_loss(history)}."
+        return Outcome(state="critical", text=text)
     if worst.severity is Severity.CRITICAL:
         text = f"Training broke at step {worst.step:,}: {place}{sign}; {_loss(history)}."
         return Outcome(state="critical", text=text)
@@ -71,12 +75,30 @@ def _unjudged(history: History, num_notes: int) -> Outcome:
     if len(values) < 2:
         text = f"No rule found anything in {length}; {_loss(history)}."
         return Outcome(state="note", text=text)
-    part = max(1, min(20, len(values) // 10))
-    if not np.median(values[-part:]) < np.median(values[:part]):
+    if not _fell(values):
         text = f"No rule found anything, but the loss did not fall: {_loss(history)}."
         return Outcome(state="warning", text=text)
     notes = f" ({num_notes} {'note' if num_notes == 1 else 'notes'} below)" if num_notes else ""
     return Outcome(state="healthy", text=f"Healthy: in {length}{notes} {_loss(history)}.")
+
+
+def _went_on(history: History, step: int) -> bool:
+    """Whether the loss was finite at the last and had fallen, well after `step`."""
+    steps, values = finite(history, "loss")
+    after = values[steps > step]
+    bad = nonfinite_steps(history, "loss", "loss_num_nonfinite")
+    is_whole = not (len(bad) and len(steps) and bad[-1] > steps[-1])
+    return is_whole and len(after) >= _tail(values) and _fell(values)
+
+
+def _fell(values: NDArray[np.float64]) -> bool:
+    """Whether the last losses are below the first ones."""
+    part = _tail(values)
+    return len(values) > 1 and bool(np.median(values[-part:]) < np.median(values[:part]))
+
+
+def _tail(values: NDArray[np.float64]) -> int:
+    return max(1, min(20, len(values) // 10))
 
 
 def _loss(history: History) -> str:
