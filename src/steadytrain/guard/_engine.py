@@ -23,7 +23,7 @@ from steadytrain.guard._judging import Attempt, Judge, Judgement
 from steadytrain.guard._kept import Kept
 from steadytrain.guard._parts import Parts, with_gradients
 from steadytrain.guard._recovery import Recovery
-from steadytrain.guard._sealing import Sealing
+from steadytrain.guard._sealing import Resting
 from steadytrain.guard.act import limit_gradients
 from steadytrain.guard.decide import Decision, Situation, decide
 from steadytrain.guard.detect import Reading, Verdict
@@ -41,7 +41,7 @@ class Engine:
         data: the batches that can be gone back in.
         judge: measures and judges.
         recovery: snapshots, and the ways back.
-        sealing: looks at what lies still between two steps, if it is wanted.
+        resting: looks at what lies still between two steps.
         dry_run: only says what it would have done.
     """
 
@@ -52,7 +52,7 @@ class Engine:
         data: Data,
         judge: Judge,
         recovery: Recovery,
-        sealing: Sealing | None,
+        resting: Resting,
         *,
         dry_run: bool,
     ) -> None:
@@ -61,7 +61,7 @@ class Engine:
         self.data = data
         self._judge = judge
         self._recovery = recovery
-        self._sealing = sealing
+        self._resting = resting
         self._flips: list[str] = []
         self._dry_run = dry_run
         self._is_off = False
@@ -87,8 +87,7 @@ class Engine:
             return
         try:
             self._judge.weights.begin()
-            if self._sealing is not None:
-                self._flips = self._sealing.look()
+            self._flips = self._resting.look()
             self._kept.begin()
             if full:
                 self.keep_everything()
@@ -238,8 +237,8 @@ class Engine:
             from_step = self.course.step
             outcome = self._recovery.roll_back(decision, verdict)
             self._judge.weights.rebase()
-            if self._sealing is not None and verdict.kind == "flip":
-                self._sealing.went_back(from_step)
+            if verdict.kind == "flip":
+                self._resting.went_back(from_step)
             self._seal()
             return outcome
         self._seal()
@@ -268,9 +267,9 @@ class Engine:
     # state
 
     def _seal(self) -> None:
-        """What lies still from now on is sealed."""
-        if self._sealing is not None and not self._is_off:
-            edits = self._sealing.settle(self.course.step)
+        """What lies still from now on is not to change."""
+        if not self._is_off:
+            edits = self._resting.settle(self.course.step)
             if edits:
                 _LOG.warning("code outside torch changed %s; it is as that code left it", edits[0])
 

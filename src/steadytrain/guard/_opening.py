@@ -14,7 +14,7 @@ from steadytrain.guard._engine import Engine
 from steadytrain.guard._judging import Judge
 from steadytrain.guard._parts import Parts
 from steadytrain.guard._recovery import Recovery
-from steadytrain.guard._sealing import Sealing
+from steadytrain.guard._sealing import Resting, Sealing
 from steadytrain.snapshots import RandomSources, Seal, SnapshotRing
 from steadytrain.snapshots.rng import loader_generators
 
@@ -78,7 +78,8 @@ def open_engine(
     ring = storage.ring(named)
     recovery = Recovery(course, parts, sources, data, judge, ring, note, row, bundle)
     sealing = None if storage.seal_every is None else Sealing(named, storage.seal_every)
-    return Engine(course, parts, data, judge, recovery, sealing, dry_run=dry_run)
+    resting = Resting(parts, sealing)
+    return Engine(course, parts, data, judge, recovery, resting, dry_run=dry_run)
 
 
 def sources_of(parts: Parts, loader: Any) -> RandomSources:

@@ -25,6 +25,7 @@ import platform
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from steadytrain.core.experiment import Cell, Experiment
@@ -50,22 +51,22 @@ def run(
     *,
     executor: Executor | None = None,
 ) -> LabResult:
-    """Every fault struck every loop in the hands of every arm; no run directory is written.
+    """Every fault struck every loop in the hands of every arm; finished runs are kept in `cells`.
 
     Args:
         settings: the data is embedded or drawn; `data` and `epochs` change nothing here.
         report_progress: called once per run.
         executor: for the runs; `settings.jobs` processes of this machine if None.
     """
-    from steadytrain.lab.guarding.one_run import run_job
+    from steadytrain.lab.guarding.cells import kept_job
     from steadytrain.lab.guarding.plan import jobs_of, scale_for
     from steadytrain.lab.sweep import executor_for, run_all
 
     scale = scale_for(settings)
     pool = executor_for(settings.jobs) if executor is None else nullcontext(executor)
     with pool as workers:
-        jobs = jobs_of(scale)
-        outcomes = run_all(jobs, run_job, workers, report_progress, lambda job: job.name)
+        work = partial(kept_job, folder=settings.out / "cells")
+        outcomes = run_all(jobs_of(scale), work, workers, report_progress, lambda job: job.name)
     return LabResult(experiment=_experiment(outcomes, scale))
 
 

@@ -37,7 +37,8 @@ class Seal:
 
     Nothing may change in between, so that what did change was the memory, or code that wrote
     past torch: `.data`, NumPy. Ordinary operations in place (a clip of weights, an average put in)
-    raise torch's version counter; they are never reported. Whoever restores the state and does
+    raise torch's version counter; they are never reported, and neither are the other buffers of a
+    module that counts its calls so (batch norm in an evaluation that was left in train mode). Whoever restores the state and does
     the step again tells the two apart by `judge`: a fault of the memory changes few bits, or part
     of a tensor; code changes the whole of it. A tensor that was changed by code twice is sealed
     no longer.
@@ -73,6 +74,7 @@ class Seal:
         self._every = every
         self._names: list[str] = []
         self._tensors: list[Tensor] = []
+        self._owners: list[int] = []
         self._versions: list[int] = []
         self._hashes: list[Hash] = []
         self._strikes: Counter[str] = Counter()
@@ -93,15 +95,16 @@ class Seal:
         if step % self._every:
             return False
         excluded = set(self.excluded)
-        found = {id(tensor): (name, tensor) for name, tensor in reversed(list(self._at_rest()))}
-        kept = [pair for pair in reversed(found.values()) if pair[0] not in excluded]
-        self._names = [name for name, _ in kept]
-        self._tensors = [tensor for _, tensor in kept]
+        found = {id(one.tensor): one for one in reversed(list(self._at_rest()))}
+        kept = [one for one in reversed(found.values()) if one.name not in excluded]
+        self._names = [one.name for one in kept]
+        self._tensors = [one.tensor for one in kept]
+        self._owners = [one.owner for one in kept]
         self._versions = [_version(tensor) for tensor in self._tensors]
         self._hashes = hash_all(self._tensors)
         return True
 
-    def _at_rest(self) -> Iterator[tuple[str, Tensor]]:
+    def _at_rest(self) -> Iterator[_Resting]:
         """Every tensor with its path; one that is met twice may come twice."""
         for name, part in self._parts.items():
             if isinstance(part, nn.Module):
@@ -111,17 +114,23 @@ class Seal:
             elif part is not None and not has_state(part):
                 walk = Capture()
                 walk.live(part, name)
-                yield from zip(walk.names, walk.tensors, strict=True)
+                for path, tensor in zip(walk.names, walk.tensors, strict=True):
+                    yield _Resting(path, tensor)
 
     def open(self) -> None:
         """Nothing is sealed until the next `close`: somebody is about to change things."""
-        self._names, self._tensors, self._versions, self._hashes = [], [], [], []
+        self._names, self._tensors, self._owners = [], [], []
+        self._versions, self._hashes = [], []
 
     def broken(self) -> list[Broken]:
         """The tensors that changed since `close` although nothing may have changed them."""
-        same = [
-            at for at, tensor in enumerate(self._tensors) if _version(tensor) == self._versions[at]
+        written = [
+            _version(tensor) != version
+            for tensor, version in zip(self._tensors, self._versions, strict=True)
         ]
+        # batch norm counts by torch's means and writes its statistics past them: they go together
+        busy = {owner for owner, own in zip(self._owners, written, strict=True) if own} - {0}
+        same = [at for at, own in enumerate(written) if not own and self._owners[at] not in busy]
         tensors = [self._tensors[at] for at in same]
         places = unequal([self._hashes[at] for at in same], hash_all(tensors))
         return [Broken(self._names[same[at]], tensors[at]) for at in places]
@@ -139,28 +148,39 @@ class Seal:
         return origin
 
 
-def _of_module(name: str, module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+@dataclass(frozen=True, slots=True)
+class _Resting:
+    """A tensor that is sealed."""
+
+    name: str
+    tensor: Tensor
+    owner: int = 0
+    """The same number for the buffers of one module, which are written to together; else 0."""
+
+
+def _of_module(name: str, module: nn.Module) -> Iterator[_Resting]:
     for prefix, part in module.named_modules():
         dot = f"{name}.{prefix}." if prefix else f"{name}."
         for table in (part._parameters, part._buffers):
             for own, tensor in table.items():
                 if tensor is not None and has_data(tensor):
-                    yield dot + own, tensor
+                    owner = id(part) if table is part._buffers else 0
+                    yield _Resting(dot + own, tensor, owner)
 
 
-def _of_optimizer(name: str, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
+def _of_optimizer(name: str, optimizer: torch.optim.Optimizer) -> Iterator[_Resting]:
     for place, group in enumerate(optimizer.param_groups):
         for index, parameter in enumerate(group["params"]):
             where = f"{name}.param_groups[{place}][{index}]"
             if has_data(parameter):
-                yield where, parameter
+                yield _Resting(where, parameter)
             for key, value in optimizer.state.get(parameter, {}).items():
                 yield from _of_state(f"{where}[{key!r}]", value)
 
 
-def _of_state(path: str, value: object) -> Iterator[tuple[str, Tensor]]:
+def _of_state(path: str, value: object) -> Iterator[_Resting]:
     if isinstance(value, Tensor):
-        yield path, value
+        yield _Resting(path, value)
     elif isinstance(value, list | tuple):  # the history of LBFGS
         for place, item in enumerate(cast("Sequence[object]", value)):
             yield from _of_state(f"{path}[{place}]", item)
