@@ -150,12 +150,12 @@ def ran_away(first: float, group: str) -> History:
 
 
 def test_a_loss_that_rises_at_once_and_stays_has_diverged():
-    [finding] = said(ran_away(2.0, "group0"), "divergence")
+    [finding] = said(ran_away(2.0, "group0"), "early-divergence")
     assert (finding.step, finding.causes[0]) == (30, "lr-too-high")
 
 
 def test_a_loss_of_thousands_that_rises_at_once_is_put_on_its_scale():
-    assert said(ran_away(5000.0, "group0"), "divergence")[0].causes[0] == "reward-scale"
+    assert said(ran_away(5000.0, "group0"), "early-divergence")[0].causes[0] == "reward-scale"
 
 
 def test_a_rise_of_one_player_is_only_noted():

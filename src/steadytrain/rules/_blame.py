@@ -22,6 +22,9 @@ EXPONENT: Final = 88.0
 HALF: Final = 255.0
 """Above this a square exceeds float16."""
 
+_MADE: Final = ("div-by-zero", "log-of-zero", "exp-overflow", "infeasible-target", "lr-too-high")
+"""What makes numbers that are not finite of finite ones, most usual first."""
+
 _BAD: Final = (
     "batch_num_nonfinite",
     "act_num_nonfinite",
@@ -147,23 +150,27 @@ def _of_loss(history: History, step: int) -> tuple[str, ...]:
 
 
 def _of_formula(history: History, step: int, largest: float) -> tuple[str, ...]:
-    """What the operations next to the loss can do, where they were seen; empty where none can.
+    """What the operations next to the loss can do, where they were seen; empty where they were not.
 
-    An exponential is blamed before a logarithm only where its argument may be large: its own
-    logarithm, a difference of two, is as often the last operation.
+    With an exponential and a logarithm, as in a softmax by hand: a sum that overflows divides infinity
+    by itself, which is NaN, and a chance that underflows has an infinite logarithm. A formula with none
+    of them gives an infinity only where no output meets the target.
     """
     logs, exps, quotients = (
-        _first(history, f"loss_num_{kind}", step) > 0 for kind in ("logs", "exps", "quotients")
+        _first(history, f"loss_num_{kind}", step) for kind in ("logs", "exps", "quotients")
     )
-    if not (logs or exps or quotients):
+    is_nan = _any(history, "loss_num_nan", step)
+    if not logs >= 0:
         return ()
-    order = ["exp-overflow"] * exps + ["log-of-zero"] * logs + ["div-by-zero"] * quotients
-    if logs and exps and not largest > EXPONENT:
-        order = ["log-of-zero", "exp-overflow", *order[2:]]
+    if not (logs or exps or quotients):
+        return () if is_nan or largest > HALF else ("infeasible-target", *_MADE[:3])
+    order = ["exp-overflow"] * (exps > 0) + ["log-of-zero"] * (logs > 0)
+    if logs and exps and quotients and not (is_nan or largest > EXPONENT):
+        order.reverse()
+    order += ["div-by-zero"] * (quotients > 0)
     if _is_half(history, step):
         order.insert(1, "fp16-overflow")
-    rest = ("div-by-zero", "infeasible-target", "log-of-zero", "exp-overflow", "lr-too-high")
-    return (*order, *(name for name in rest if name not in order))[:4]
+    return (*order, *(name for name in _MADE if name not in order))[:4]
 
 
 def _first(history: History, stat: str, step: int) -> float:

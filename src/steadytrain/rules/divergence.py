@@ -3,7 +3,7 @@
 ## What it sees
 The level of the loss, not a single value: the medians of the last 4 and of the last 10 values
 against the ones before them, and the median of the last 64 against the best such level of the
-last few hundred steps; and the losses of steps 10 to 30 against the first. Upward only; noise, tails and earlier ups and downs are the run's own. A
+last few hundred steps. Upward only; noise, tails and earlier ups and downs are the run's own. A
 jump of the learning rate starts a new past.
 
 ## Why it matters
@@ -13,13 +13,7 @@ step is paid for and thrown away.
 ## Fires on
     loss 3.0x16 1.0x100 1.0..1.2x10
 
-    loss 2.0x3 4.1x28
-
 ## Stays silent on
-    loss 2.0x3 3.9x28
-
-    loss 2.0x3 8.0x20 3.9x8
-
     loss 3.0x16 1.0x100 1.0..1.004x10
 
     loss 3.0->0.5x300
@@ -73,18 +67,10 @@ STRIDE: Final = 16
 RECENT: Final = 24
 """Newest values that say how loud the loss is now."""
 
-LARGE: Final = 1000.0
-"""First loss of another scale than outputs of unit size give."""
-
-_UNSCALED: Final = ("reward-scale", "target-not-normalized", "loss-reduction", "lr-too-high")
-
 LEAP: Final = 8
 """Steps back in which a single batch may have lifted the loss."""
 
 _LEAP: Final = ("bad-batch", "missing-grad-clip", "lr-too-high")
-
-START: Final = 31
-"""First losses that say whether a run ran away before it had a past."""
 
 MIN_LOOKS: Final = 8
 """Looks that a slow rise must be seen against."""
@@ -102,8 +88,6 @@ class Divergence:
     """Robust standard deviations of the level that a fast rise must have at least."""
     min_drift: float = 1.4
     """Standard deviations of a single loss that a slow rise must have at least."""
-    max_first: float = 2.0
-    """Multiple of the first loss above which the losses of steps 10 to 30 may not all stay."""
     min_rise: float = 0.005
     """Least rise, as a share of what the loss has gained since the run began."""
 
@@ -113,9 +97,6 @@ class Divergence:
             raise ValueError(
                 f"{msg} {self.min_drift}: they are multiples of the noise. Try 6 and 1.4."
             )
-        if not self.max_first > 1:
-            msg = f"max_first must be above 1, got {self.max_first}: it is a multiple of the first"
-            raise ValueError(f"{msg} loss. Try 2.")
         if not 0 <= self.min_rise < 1:
             msg = f"min_rise must be in 0..1, got {self.min_rise}: it is a share of the run's progress."
             raise ValueError(f"{msg} Try 0.005.")
@@ -144,25 +125,9 @@ class Divergence:
             rise = np.where(better, seen.excess, rise)
             over |= better
         floor = Floor.of(history).least(expected, self.min_rise)
-        yield from self._from_the_start(history, losses)
         for row in np.flatnonzero(over & (rise > floor)):
             step = int(losses.steps[losses.first + row])
             yield self._finding(history, step, expected[row], rise[row])
-
-    def _from_the_start(self, history: History, losses: Trail) -> Iterator[Finding]:
-        """A loss that rose within the first steps and stays far above the first one: no past tells."""
-        steps, head = history.head("loss", START)
-        due = (
-            losses.steps[losses.rows] == steps[-1]
-            if len(steps) == START
-            else np.zeros(0, dtype=np.bool_)
-        )
-        if not due.any():
-            return
-        begun, level = float(head[0, 0]), float(np.median(head[-10:]))
-        if begun > 0 and not head[10:].min() <= self.max_first * begun:
-            causes = _UNSCALED if begun > LARGE else ()
-            yield self._finding(history, int(steps[-1]), begun, level - begun, causes)
 
     def _may_have_risen(self, losses: Trail, smooth: int) -> Mask:
         """Which rows' newest level is above nine tenths of the values before: few of them."""
@@ -193,14 +158,7 @@ class Divergence:
                 over[at] = rise[at] > max(self.min_drift * noise, _wandering(level))
         return best, rise, over
 
-    def _finding(
-        self,
-        history: History,
-        step: int,
-        expected: float,
-        rise: float,
-        causes: tuple[str, ...] = (),
-    ) -> Finding:
+    def _finding(self, history: History, step: int, expected: float, rise: float) -> Finding:
         beginning = Floor.of(history).beginning
         gained = beginning - expected
         lost = not rise < 0.5 * gained
@@ -219,7 +177,7 @@ class Divergence:
             message=f"The loss has risen to {number(expected + rise)} from a level of {number(expected)}, "
             f"{share} since {number(beginning)} at the start, and stays there. Lower the learning rate "
             "from a checkpoint before the rise, or clip the gradient norm.",
-            causes=_LEAP if _leapt(history, step, rise) else causes,
+            causes=_LEAP if _leapt(history, step, rise) else (),
             evidence={"level": expected + rise, "best": expected, "beginning": beginning},
         )
 

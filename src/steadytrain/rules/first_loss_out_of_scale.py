@@ -46,6 +46,7 @@ import numpy as np
 from steadytrain.core.finding import Finding, Severity
 from steadytrain.core.history import History
 from steadytrain.core.rule import rule, state
+from steadytrain.rules._depth import comparable
 from steadytrain.rules._extent import number
 
 _TARGETS: Final = ("target-not-normalized", "loss-reduction", "reward-scale", "loss-term-scale")
@@ -86,7 +87,10 @@ class FirstLossOutOfScale:
         from_data = len(read) > 0 and read[0] > 0.3 * self.max_output
         if size > self.max_output:
             causes = _DATA if from_data else _INIT
-            yield self._finding(history, step, site, size, loss, causes)
+            large = np.flatnonzero(sizes > self.max_output)  # what comes after it passes it on
+            begin = large[np.isin(large, comparable(history, "act_rms", step, sizes))]
+            site = int(begin[0]) if len(begin) else site
+            yield self._finding(history, step, site, float(sizes[site]), loss, causes)
         elif np.abs(loss) > self.max_loss:
             yield self._finding(history, step, site, size, loss, _TARGETS)
 

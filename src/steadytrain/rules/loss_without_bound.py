@@ -5,8 +5,8 @@ A loss that is negative and larger in magnitude, many times over, than anything 
 beginning, and still falling. Log-likelihoods of continuous data go below zero and level off.
 
 ## Why it matters
-What is minimised has no minimum: a sign is wrong, or a term is subtracted, and the weights grow
-without learning anything.
+What is minimised has no minimum: a sign is wrong, a term is subtracted, or a likelihood is taken of what is
+no logarithm, and the weights grow without learning anything.
 
 ## Fires on
     loss 3.0x16 -70x20 -71x16
@@ -37,7 +37,7 @@ from steadytrain.core.rule import rule, state
 from steadytrain.rules._extent import number
 
 
-@rule(code="LOS001", causes=("loss-sign", "exploding-gradient"), repeat_after=1000)
+@rule(code="LOS001", causes=("loss-sign", "loss-input-mismatch"), repeat_after=1000)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossWithoutBound:
     """Options of the rule."""

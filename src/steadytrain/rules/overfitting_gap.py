@@ -95,9 +95,12 @@ class OverfittingGap:
 
     def _best(self, values: Floats) -> int | None:
         """Where the lowest value is, if all after it are clearly higher; None otherwise."""
-        best = int(np.argmin(values)) if len(values) else 0
+        if len(values) <= self.min_worse:
+            return None
+        best = int(np.argmin(values))
         later = values[best + 1 :] - values[best]
-        gained = float(values[:best].max(initial=-np.inf) - values[best])
+        # Where the first was the best already, its own size says what is much.
+        gained = float(values[:best].max() - values[best]) if best else abs(float(values[0]))
         if len(later) < self.min_worse or not gained > 0:
             return None
         changes = np.diff(values[: best + 1])

@@ -112,7 +112,7 @@ class ResidualGrowth:
             self,
             step=step,
             severity=Severity.WARNING,
-            site=ends[1],
+            site=ends[0],
             message=f"Outputs grow {number(factor)}-fold over {count} blocks from {ends[0]} to {ends[1]}, "
             f"{number(each)} per block; {number(self.max_growth)} is a lot. Scale the branches by "
             "1/sqrt(2*depth) or start them at zero, and normalise what they read.",
