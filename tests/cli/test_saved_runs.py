@@ -132,3 +132,11 @@ def test_exported_csv_holds_the_values(steadytrain, saved_run, tmp_path):
 
 def test_another_form_is_a_usage_error(steadytrain, saved_run):
     assert steadytrain("export", saved_run(HEALTHY), "--to", "xlsx").status == 2
+
+
+def test_a_run_of_which_nothing_can_be_read_is_not_called_healthy(steadytrain, tmp_path):
+    (tmp_path / "run" / "segments").mkdir(parents=True)
+    (tmp_path / "run" / "segments" / "000000.seg").write_bytes(bytes(range(256)) * 8)
+    done = steadytrain("replay", "run")
+    assert done.status == 2
+    assert "damaged bytes" in done.err

@@ -13,5 +13,7 @@ from typing import NoReturn
 def main() -> NoReturn:
     """The command line ran; the process ends with its exit status."""
     from steadytrain.cli._group import run
+    from steadytrain.cli._streams import make_streams_safe
 
+    make_streams_safe()
     sys.exit(run(sys.argv[1:]))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
-import os
 import pkgutil
 import sys
 import traceback
@@ -13,6 +13,7 @@ import click
 
 from steadytrain.cli._output import print_json, say
 from steadytrain.cli._status import INTERRUPTED, NO_READER, UNANSWERED
+from steadytrain.cli._streams import silence_stdout
 from steadytrain.core.errors import SteadytrainError, UnknownNameError
 
 _PACKAGE = "steadytrain.cli"
@@ -59,15 +60,22 @@ def run(args: Sequence[str]) -> int:
         say("stopped by the keyboard.")
         return INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes stdout once more on its way out: nobody is there to read it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_stdout()
         return NO_READER
-    except Exception:  # the outermost boundary: status 1 would read as "findings"
-        traceback.print_exc()
-        say(
-            "This is an error in steadytrain, not in your run. Please report it with the lines above."
-        )
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return _ours(error)
+        silence_stdout()
+        say(f"Error: the output could not be written: {error.strerror}. Free some space.")
         return UNANSWERED
+    except Exception as error:  # the outermost boundary: status 1 would read as "findings"
+        return _ours(error)
+
+
+def _ours(error: Exception) -> int:
+    traceback.print_exception(error)
+    say("This is an error in steadytrain, not in your run. Please report it with the lines above.")
+    return UNANSWERED
 
 
 def _unanswered(error: Exception, message: str, args: Sequence[str]) -> int:

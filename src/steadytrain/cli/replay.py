@@ -9,7 +9,7 @@ import click
 
 from steadytrain.cli._options import json_option, judging_options, make_judging
 from steadytrain.cli._output import print_json, say, stdout_console
-from steadytrain.cli._status import status_of
+from steadytrain.cli._status import UNANSWERED, status_of
 
 if TYPE_CHECKING:
     from steadytrain.core.finding import Finding
@@ -34,6 +34,8 @@ def command(run: Path, *, as_json: bool, **judging: Any) -> int:
         say(f"missing: {sentence}")
     findings = judge(saved.history, chosen.rules)
     status = status_of(findings, chosen.fail_on)
+    if saved.missing and saved.history.step < 0:
+        status = UNANSWERED  # nothing could be read: that is no healthy run
     if as_json:
         print_json(_document(saved, findings))
     else:

@@ -22,6 +22,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
+
+MAX_NAMES: Final = 30
+"""Known names that an error lists; the rest is counted."""
 
 
 class SteadytrainError(Exception):
@@ -52,7 +56,9 @@ class UnknownNameError(UsageError, LookupError):
         """The error for `found`, with the nearest known names as a suggestion."""
         names = sorted(known)
         near = difflib.get_close_matches(found, names, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        listed = f"Known: {', '.join(names[:MAX_NAMES])}{more}."
+        hint = f"Did you mean {' or '.join(near)}?" if near else listed
         return cls(f"unknown {what} {found!r}: expected one of {len(names)} names. {hint}")
 
 
