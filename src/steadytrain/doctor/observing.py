@@ -136,7 +136,7 @@ class _Run:
                 if self._is_alarmed(watch):
                     self.cut = True
                     break
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a step that leaves the process ends its run
             self.error = described(error)
         finally:
             watch.close()
