@@ -13,6 +13,7 @@ from steadytrain.core.history import History
 from steadytrain.doctor.health import Judgement, Noise, judge_trial, merits
 from steadytrain.doctor.observing import Observation
 from steadytrain.doctor.reading import read
+from steadytrain.doctor.repairs import Repair
 
 STEPS = 60
 FALLING = tuple(np.geomspace(2.0, 0.1, STEPS))
@@ -106,3 +107,54 @@ def test_merit_orders_healthy_trials_by_what_they_reach() -> None:
     )
     assert found["fast"] == 1.0
     assert 0 < found["slow"] < 0.5
+
+
+def test_merit_is_a_number_where_the_observed_run_has_no_metric() -> None:
+    found = merits({"one": judged(run_of(FALLING, metric=-0.5), run_of(STILL, alarm()))}, math.nan)
+    assert found == {"one": 1.0}
+
+
+def test_falling_back_to_where_the_observed_run_began_restores_nothing() -> None:
+    from_above = tuple(np.geomspace(8.0, 2.0, STEPS))
+    outcome = judged(run_of(from_above), run_of(STILL, alarm()))
+    assert not outcome.healthy
+    assert "where the observed run began" in outcome.outcome
+
+
+def test_a_trial_that_was_cut_at_its_alarm_is_said_to_alarm() -> None:
+    outcome = judged(run_of(FALLING[:30], alarm(), cut=True), run_of(STILL, alarm(2)))
+    assert not outcome.healthy
+    assert "still loud" in outcome.outcome
+    assert math.isfinite(outcome.gain)
+
+
+def mended(trial: Observation, base: Observation, check: str, *, passes: bool = True) -> Judgement:
+    asked = frozenset({check})
+    repair = Repair(asked=asked, passed=asked if passes else frozenset())
+    return judge_trial(
+        trial, base, Noise(), STEPS, is_comparable=True, is_game=False, repair=repair
+    )
+
+
+def test_a_check_that_passes_restores_a_quiet_run_that_gets_no_worse() -> None:
+    outcome = mended(run_of(FALLING), run_of(FALLING), "broken-weight-tying")
+    assert outcome.healthy
+    assert outcome.mended
+    assert "broken-weight-tying passes" in outcome.outcome
+
+
+def test_a_check_that_still_fails_or_a_run_that_gets_worse_restores_nothing() -> None:
+    base = run_of(FALLING)
+    assert not mended(run_of(FALLING), base, "broken-weight-tying", passes=False).healthy
+    assert not mended(run_of(STILL), base, "broken-weight-tying").healthy
+
+
+def test_without_a_leak_the_honest_loss_may_be_higher() -> None:
+    honest = tuple(np.geomspace(2.0, 1.7, STEPS))
+    assert mended(run_of(honest), run_of(FALLING), "looks-ahead").healthy
+    assert not mended(run_of(honest), run_of(FALLING), "broken-weight-tying").healthy
+
+
+def test_a_check_that_passes_excuses_no_alarm() -> None:
+    assert not mended(run_of(FALLING, alarm()), run_of(FALLING), "looks-ahead").healthy
+    assert not mended(run_of(STILL), run_of(STILL, alarm()), "looks-ahead").mended

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
-from small_programs import cross_entropy, never_cleared, program, stepping
+import torch
+from small_programs import Batch, cross_entropy, never_cleared, program, stepping
+from torch import Tensor, nn
 
 from steadytrain.core.history import History
 from steadytrain.core.program import Program
@@ -104,3 +107,46 @@ def test_the_yardstick_reads_a_step_s_loss_without_moving_anything() -> None:
         float(cross_entropy(original.model, b).detach()) for b in list(original.batches)[::2]
     ]
     assert list(held) == expected
+
+
+def test_a_trial_ends_at_its_first_alarm_and_the_placebo_does_not() -> None:
+    original = stepping(never_cleared)
+    original.optimizer.param_groups[0]["lr"] = 100.0
+    spoiled, placebo = (run_trial(job(original, name)) for name in ("lr-times-ten", PLACEBO))
+    assert spoiled.observation is not None
+    assert spoiled.observation.cut
+    assert spoiled.observation.steps < STEPS
+    assert placebo.observation is not None
+    assert not placebo.observation.cut
+
+
+def test_a_watch_sees_the_gradients_that_a_changed_step_takes() -> None:
+    def clipping(own: Program, batch: Batch) -> Tensor:
+        own.optimizer.zero_grad()
+        loss = cross_entropy(own.model, batch)
+        loss.backward()
+        nn.utils.clip_grad_value_(own.model.parameters(), 1e-6)
+        own.optimizer.step()
+        return loss.detach()
+
+    made = run_trial(job(stepping(clipping), "no-clip"))
+    assert made.observation is not None
+    assert made.observation.history.series("grad_norm_total").min() > 1e-3
+
+
+def test_a_layer_that_is_put_in_as_a_hook_leaves_the_loss_comparable() -> None:
+    deep = program()
+    layers = [part for _ in range(4) for part in (nn.Linear(16, 16), nn.ReLU())]
+    deep.model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), *layers, nn.Linear(16, 2))
+    deep.optimizer = torch.optim.SGD(deep.model.parameters(), lr=0.1)
+    assert run_trial(job(deep, "insert-shortcuts")).is_comparable
+
+
+def test_a_check_that_failed_is_asked_of_the_changed_program_again() -> None:
+    original = program()
+    original.optimizer = torch.optim.SGD(original.model[0].parameters(), lr=0.1)
+    asked = ("parameters-not-in-optimizer",)
+    repaired = run_trial(replace(job(original, "add-params"), asks=asked))
+    other = run_trial(replace(job(original, "lr-tenth"), asks=asked))
+    assert repaired.passed == set(asked)
+    assert not other.passed

@@ -38,6 +38,7 @@ CAUSE = root_cause(
         "nonfinite-loss": 0.2,
         "exploding-gradient": 0.2,
         "unclipped-outliers": 0.5,
+        "outlier-batches": 0.9,
     },
     proofs=("drop-suspects",),
     refutations=("lr-tenth", "warmup"),

@@ -30,7 +30,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"duplicate-batches": 0.95, "sampler-without-set-epoch": 0.5, "seed-in-loop": 0.5},
+    nominations={
+        "duplicate-batches": 0.95,
+        "sampler-without-set-epoch": 0.5,
+        "seed-in-loop": 0.5,
+        "repeated-batch": 1.0,
+    },
     proofs=("deduplicate",),
     refutations=("less-dropout",),
     fix=(

@@ -37,6 +37,7 @@ CAUSE = root_cause(
         "drowning-penalty": 1.0,
         "fading-output": 0.4,
         "detached-term": 0.4,
+        "uneven-loss-terms": 0.9,
     },
     proofs=("lighter-term", "lighter-term-2", "lighter-term-3", "limit-terms"),
     refutations=("lr-tenth",),

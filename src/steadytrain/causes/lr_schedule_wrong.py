@@ -35,6 +35,7 @@ CAUSE = root_cause(
         "schedule-over-the-run": 0.95,
         "schedule-interval": 0.9,
         "scheduler-before-optimizer-step": 0.6,
+        "endless-warmup": 1.0,
     },
     proofs=("constant-schedule", "cosine-schedule"),
     refutations=("lr-times-ten",),

@@ -36,6 +36,7 @@ CAUSE = root_cause(
         "loss-plateau": 0.2,
         "no-optimizer-step": 1.0,
         "missing-backward": 0.6,
+        "idle-optimizer": 1.0,
     },
     proofs=("missing-step",),
     refutations=("clear-gradients", "lr-times-hundred"),

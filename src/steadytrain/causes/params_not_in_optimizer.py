@@ -34,6 +34,7 @@ CAUSE = root_cause(
         "untrained-parameter": 0.9,
         "stale-optimizer-parameters": 0.5,
         "untrained-module": 1.0,
+        "requires-grad-after-optimizer": 1.0,
     },
     proofs=("add-params",),
     refutations=("lr-times-ten",),

@@ -31,7 +31,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"loss-plateau": 0.2, "divergence": 0.15, "vanishing-gradient": 0.2},
+    nominations={
+        "loss-plateau": 0.2,
+        "divergence": 0.15,
+        "vanishing-gradient": 0.2,
+        "post-norm-stack": 0.9,
+    },
     proofs=("pre-norm", "warmup-long"),
     refutations=("initialise",),
     fix=(

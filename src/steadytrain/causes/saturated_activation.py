@@ -31,7 +31,12 @@ from steadytrain.core.root_cause import root_cause
 CAUSE = root_cause(
     __name__,
     __doc__,
-    nominations={"vanishing-gradient": 0.4, "saturated-units": 0.9, "silent-units": 0.6},
+    nominations={
+        "vanishing-gradient": 0.4,
+        "saturated-units": 0.9,
+        "silent-units": 0.6,
+        "shut-gates": 1.0,
+    },
     proofs=("initialise-unsaturated",),
     refutations=("lr-times-ten",),
     fix=(

@@ -81,6 +81,8 @@ class Judgement:
     outcome: str
     """In a clause, with its number: `the loss is no longer finite after step 12`."""
     reading: Reading
+    mended: bool = False
+    """Whether it passes a check that the program had failed, where nothing else was wrong."""
     gain: float = math.nan
     """Of the last losses over the observed run's, in its first level; NaN if not comparable."""
 
@@ -113,7 +115,13 @@ def judge_trial(
         better += f", and {' and '.join(sorted(repair.passed))} passes"
     if math.isfinite(own.metric):
         better += f", metric {own.metric:.3g} (was {seen.metric:.3g})"
-    return Judgement(healthy=not reasons, outcome=reasons or better, reading=own, gain=gap / scale)
+    return Judgement(
+        healthy=not reasons,
+        outcome=reasons or better,
+        reading=own,
+        mended=mended,
+        gain=gap / scale,
+    )
 
 
 def _margin(noise: Noise, error: float) -> float:

@@ -159,7 +159,8 @@ def _proof(evidence: Evidence, merit: dict[str, float], *, is_exact: bool) -> st
     """The smallest change that restored health for the whole length, nearly as well as any.
 
     The placebo is another order of the data. Where that restores health, it proves nothing but that
-    the order was at fault, and only where the order was seen to be wrong.
+    the order was at fault, and only where the order was seen to be wrong. What a check had found is
+    another matter: another order does not make it pass.
     """
     placebo = evidence.made.get(PLACEBO)
     if placebo is None or placebo.judgement is None:
@@ -168,8 +169,13 @@ def _proof(evidence: Evidence, merit: dict[str, float], *, is_exact: bool) -> st
     top = max(restored.values(), default=0.0)
     good = [name for name in merit if restored.get(name, -1.0) >= NEAR_BEST * top]
     if placebo.judgement.healthy:
-        good = [name for name in good if name == REORDERS and is_exact]
+        good = [n for n in good if (n == REORDERS and is_exact) or _is_mended(evidence, n)]
     return min(good, key=lambda name: (_size(name), -restored[name]), default=None)
+
+
+def _is_mended(evidence: Evidence, name: str) -> bool:
+    judgement = evidence.made[name].judgement
+    return judgement is not None and judgement.mended
 
 
 def _shares(ranked: Sequence[Opinion]) -> list[float]:
