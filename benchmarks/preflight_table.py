@@ -30,9 +30,9 @@ def page(outcomes: Sequence[Any], costs: Sequence[Cost], seeds: int) -> str:
         "",
         f"Made {time.strftime('%Y-%m-%d', time.gmtime())} by `python -m benchmarks.preflight --write`: "
         f"steadytrain {st.__version__}, Python {platform.python_version()}, torch {torch.__version__}, "
-        f"CPU ({platform.machine()}), {len(known_checks())} checks, seeds 0 to {seeds - 1}, one "
-        "architecture of each fault and control per seed. Limits were chosen on seed 0; seed 1, on "
-        f"other architectures, was only scored. A program takes {seconds:.2g} seconds of a processor at "
+        f"CPU ({platform.machine()}), {len(known_checks())} checks; faults at seeds 0 to {seeds - 1}, each on "
+        "the next of its architectures, healthy programs at seed 0. Limits were chosen on seed 0; seed 1 "
+        f"was scored. A program takes {seconds:.2g} seconds of a processor at "
         "the median. Intervals are 95% (Wilson).",
         "",
         "A fault is visible if a check nominates its cause. It is *named* if a check that fails puts the "

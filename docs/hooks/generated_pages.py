@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadytrain import _HOMES, __all__
+from steadytrain.checks._registry import known_checks
+from steadytrain.cli._check_pages import check_page
 from steadytrain.cli._lint_pages import lint_page
 from steadytrain.cli._pages import cause_page, rule_page, technique_page
+from steadytrain.core.answer import STAGES
 from steadytrain.core.causes import CAUSES
 from steadytrain.core.stats import STATS
 from steadytrain.core.technique import known_techniques
@@ -38,6 +41,7 @@ def on_config(config: MkDocsConfig) -> None:
         *config.nav,
         {"Prevention": prevention},
         {"Rules": rules},
+        {"Preflight": ["checks/index.md", *(f"checks/{name}.md" for name in known_checks())]},
         {"Checks of code": ["lint/index.md", *(f"lint/{name}.md" for name in known_lint_checks())]},
         {"Statistics": "statistics.md"},
         {"Causes": causes},
@@ -60,6 +64,8 @@ def pages() -> dict[str, str]:
     made["rules/index.md"] = _rules()
     made |= {f"techniques/{name}.md": _technique(name) for name in known_techniques()}
     made["techniques/index.md"] = _techniques()
+    made |= {f"checks/{name}.md": check_page(info) for name, info in known_checks().items()}
+    made["checks/index.md"] = _checks()
     made |= {f"lint/{name}.md": lint_page(info) for name, info in known_lint_checks().items()}
     made["lint/index.md"] = _lint_checks()
     made["statistics.md"] = _statistics()
@@ -77,6 +83,15 @@ def _rules() -> str:
         for name, info in known_rules().items()
     ]
     return "# Rules\n\n" + _table(("rule", "code", "status", "what it says"), rows)
+
+
+def _checks() -> str:
+    rows = [
+        (f"[{name}]({name}.md)", info.code, STAGES[info.stage], " ".join(info.summary.split()))
+        for name, info in known_checks().items()
+    ]
+    intro = "What `preflight` asks of a program before step 0, in its order."
+    return f"# Preflight\n\n{intro}\n\n" + _table(("check", "code", "step", "what holds"), rows)
 
 
 def _lint_checks() -> str:

@@ -141,6 +141,8 @@ def answer_of(asked: Check, scene: Scene) -> Answer:
                 answer = asked.judge(scene)
     except Unseen as reason:
         answer = not_applicable(asked, str(reason))
+    except ProgramError:  # the data or the copy cannot be had: no check could say more
+        raise
     except Exception as error:  # the one boundary: a check must not end the preflight
         answer = _broken(asked, error)
     return at_step(answer, scene.program.step, time.perf_counter() - start)

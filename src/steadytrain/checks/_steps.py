@@ -48,6 +48,9 @@ class ModeSeen:
     path: str
     training: bool
     with_grad: bool
+    given: float | None = None
+    """A number of what a dropout without gradients was given, None for others: equal ones show that
+    one input is drawn for again and again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,16 +166,28 @@ def _modes_noted(trial: Trial, steps: Steps, traffic: Traffic) -> Iterator[None]
 
 
 def _noter(path: str, steps: Steps, traffic: Traffic) -> Any:
-    def note(module: nn.Module, _inputs: Any) -> None:
+    def note(module: nn.Module, inputs: Any) -> None:
         seen = ModeSeen(
             call=traffic.call,
             path=path,
             training=module.training,
             with_grad=torch.is_grad_enabled(),
+            given=_number_of(module, inputs),
         )
         steps.modes.append(seen)
 
     return note
+
+
+def _number_of(module: nn.Module, inputs: Any) -> float | None:
+    given = inputs[0] if inputs else None
+    if (
+        torch.is_grad_enabled()
+        or not isinstance(module, _DropoutNd)
+        or not isinstance(given, Tensor)
+    ):
+        return None
+    return float(given.detach().double().sum())
 
 
 def depends_on_mode(module: nn.Module) -> bool:

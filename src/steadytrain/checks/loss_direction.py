@@ -10,10 +10,10 @@ A minus too many and the optimizer makes the network as wrong as it can: the los
 bound, which looks like progress.
 
 ## Passes when
-Some loss function enters with a positive sign.
+Some loss function enters with a positive sign, and none with targets of the batch with a negative one.
 
 ## Fails when
-All enter with a negative one, or the loss grows with the log-probability of every target.
+All enter with a negative one, one whose targets are a tensor of the batch does, or the loss grows with the log-probability of every target.
 
 ## What to do
 Remove the minus, or add the one that is missing: `-log_probability.mean()`.
@@ -30,8 +30,9 @@ from typing import Final
 import torch
 
 from steadytrain.checks._functions import LOSSES
+from steadytrain.checks._losses import target_of
 from steadytrain.checks._scene import Scene
-from steadytrain.checks._seen import Call
+from steadytrain.checks._seen import Call, tensors_in
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import Unseen, check, failed, finding, passed
 from steadytrain.core.finding import Severity
@@ -57,7 +58,7 @@ class LossDirection:
         if known:
             shown = ", ".join(f"{'+' if sign > 0 else '-'}{name}" for name, sign in known.items())
             if any(sign > 0 for sign in known.values()):
-                return passed(self, shown, 1.0)
+                return self._of_one_term(scene, shown)
             return self._failed(f"{', '.join(known)} enters the loss with a minus", shown)
         picked = [one for call in calls if (one := self._picked(call)) is not None]
         if not picked:
@@ -66,6 +67,22 @@ class LossDirection:
             text = "the loss grows with the log-probability of every target"
             return self._failed(text, "+log_softmax")
         return passed(self, "-log_softmax", -1.0)
+
+    def _of_one_term(self, scene: Scene, shown: str) -> Answer:
+        """Some term is minimised: is another, with targets of the data, maximised?"""
+        wrong = [one for one in scene.first.calls if _is_of_outputs(one) and _sign(one) < 0]
+        labelled = [one for one in wrong if _has_targets_of(scene, one)]
+        if not labelled:
+            return passed(self, shown, 1.0)
+        name = labelled[0].name
+        said = finding(
+            self,
+            f"The term {name} enters the loss with a minus, and its targets are those of the data: "
+            "where the loss falls, this prediction gets worse. Add the term instead of subtracting it.",
+            severity=Severity.WARNING,
+            evidence={"term": name},
+        )
+        return failed(self, f"-{name} beside {shown}", -1.0, findings=[said])
 
     def _picked(self, call: Call) -> bool | None:
         """Whether the loss rises with each picked log-probability; None where that is not seen.
@@ -92,6 +109,16 @@ class LossDirection:
             severity=Severity.CRITICAL,
         )
         return failed(self, shown, -1.0, findings=[said])
+
+
+def _has_targets_of(scene: Scene, call: Call) -> bool:
+    """Whether the targets of a loss are a tensor of the batch, in any shape."""
+    try:
+        target = target_of(call).detach().flatten().double()
+    except Unseen:
+        return False
+    leaves = [leaf for leaf in tensors_in(scene.batch()) if leaf.numel() == target.numel() > 1]
+    return any(torch.equal(leaf.flatten().double().to(target.device), target) for leaf in leaves)
 
 
 def _is_of_outputs(call: Call) -> bool:

@@ -33,20 +33,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
 
-from steadytrain.checks._batches import cloned, num_samples, take
-from steadytrain.checks._losses import class_dim, indices, output_of, target_of
+from steadytrain.checks._batches import cloned
 from steadytrain.checks._scene import Scene
-from steadytrain.checks._seen import Call, FirstStep
+from steadytrain.checks._seen import FirstStep
+from steadytrain.checks._tiny import best_constant, causes, speaks, tiny, without_dropout
 from steadytrain.checks._trial import Trial
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import Unseen, check, failed, finding, not_applicable, passed
 from steadytrain.core.finding import Severity
 
 _RATES: Final = (1e-3, 1e-2, 1e-4)
-_LEAST_ENTROPY: Final = 0.3
-"""Nats below which nearly all labels of the tiny batch are the same."""
 
 
 @check(
@@ -72,12 +69,12 @@ class TinyBatch:
 
     def judge(self, scene: Scene, /) -> Answer:
         if scene.has_own_step:
-            raise Unseen("a step of the program's own need not lower its loss on one batch")
+            raise Unseen("the program has a step of its own; own-step-learns asks it")
         scene.first  # noqa: B018 - a step that raises is said by first-step
-        batch = self._tiny(scene)
+        batch = tiny(scene, self.num_samples)
         with scene.trial() as trial:
             first = trial.record(cloned(batch))
-        constant = _best_constant(first)
+        constant = best_constant(first)
         deadline = time.monotonic() + self.max_seconds
         lowest, steps = math.inf, 0
         for rate in _RATES:
@@ -86,13 +83,6 @@ class TinyBatch:
             if lowest <= self._goal(first, constant):
                 return passed(self, _seen(first.loss, lowest, steps, constant), lowest)
         return self._judged(first, lowest, steps, constant, is_late=time.monotonic() > deadline)
-
-    def _tiny(self, scene: Scene) -> Any:
-        batch = scene.batch()
-        size = num_samples(batch)
-        if size is None or size <= self.num_samples:
-            return batch
-        return take(batch, list(range(self.num_samples)))
 
     def _goal(self, first: FirstStep, constant: float | None) -> float:
         if constant is None:
@@ -105,7 +95,7 @@ class TinyBatch:
         """The lowest loss at a rate and the steps it took; stops at the goal and the deadline."""
         lowest = math.inf
         with scene.trial() as trial:
-            _without_dropout(trial.model)
+            without_dropout(trial.model)
             trained = [p for p in trial.model.parameters() if p.requires_grad]
             optimizer = torch.optim.Adam(trained, lr=rate)
             for step in range(1, self.max_steps + 1):
@@ -127,7 +117,7 @@ class TinyBatch:
         if lowest < limit:
             return passed(self, seen, lowest)
         silent = [
-            name for name, one in first.gradients.items() if one.requires_grad and not _speaks(one)
+            name for name, one in first.gradients.items() if one.requires_grad and not speaks(one)
         ]
         total = sum(one.requires_grad for one in first.gradients.values())
         aim = (
@@ -142,7 +132,7 @@ class TinyBatch:
             "parameters get no gradient: look for what cuts the graph or stops the signal.",
             severity=Severity.CRITICAL,
             site=silent[0] if silent else None,
-            causes=_causes(first, silent),
+            causes=causes(first, silent),
             evidence={"first": first.loss, "lowest": lowest, "silent_parameters": len(silent)},
         )
         return failed(self, seen, lowest, findings=[said])
@@ -154,60 +144,6 @@ def _step(trial: Trial, optimizer: torch.optim.Optimizer, batch: Any) -> float:
     trial.backward(loss)
     optimizer.step()
     return float(loss.detach())
-
-
-def _without_dropout(model: nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):
-            module.p = 0.0
-        elif isinstance(module, nn.RNNBase | nn.MultiheadAttention):
-            module.dropout = 0.0
-
-
-def _best_constant(first: FirstStep) -> float | None:
-    """The loss of the best answer that ignores the inputs; None where it is not known."""
-    calls = [one for one in first.calls if one.name in ("cross_entropy", "mse_loss")]
-    if len(calls) != 1 or not math.isclose(
-        float(calls[0].output.float().mean()), first.loss, rel_tol=1e-3, abs_tol=1e-6
-    ):
-        return None
-    call = calls[0]
-    value = _entropy(call) if call.name == "cross_entropy" else _variance(target_of(call))
-    least = _LEAST_ENTROPY if call.name == "cross_entropy" else 1e-12
-    return value if value is not None and value > least else None
-
-
-def _entropy(call: Call) -> float | None:
-    """Of the labels, in nats; None for weighted, smoothed or soft ones."""
-    if call["weight"] is not None or call["label_smoothing"] or call["reduction"] == "sum":
-        return None
-    used = indices(call)
-    if not used.numel():
-        return None
-    classes = output_of(call).shape[class_dim(output_of(call))]
-    shares = torch.bincount(used.flatten().cpu(), minlength=classes).double() / used.numel()
-    return float(-(shares * shares.clamp_min(1e-12).log()).sum())
-
-
-def _variance(target: Tensor) -> float | None:
-    """Of the targets over the samples; None where one sample is all there is."""
-    if target.dim() == 0 or len(target) < 2:
-        return None
-    return float(target.double().var(dim=0, unbiased=False).mean())
-
-
-def _speaks(one: Any) -> bool:
-    return one.gradient is not None and one.gradient.rms > 0
-
-
-def _causes(first: FirstStep, silent: list[str]) -> tuple[str, ...]:
-    """By what the silent parameters got: no gradient is a cut graph, one of zeros a dead unit."""
-    if not silent:
-        return ("vanishing-gradient", "output-activation-mismatch", "underfitting-capacity")
-    is_cut = any(first.gradients[name].gradient is None for name in silent)
-    if is_cut:
-        return ("detached-graph", "frozen-params", "dying-relu")
-    return ("dying-relu", "output-activation-mismatch", "vanishing-gradient")
 
 
 def _seen(first: float, lowest: float, steps: int, constant: float | None) -> str:

@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader
 
 from steadytrain.checks._naming import listed
 from steadytrain.checks._scene import Scene
-from steadytrain.checks._steps import depends_on_mode, steps_of
+from steadytrain.checks._steps import ModeSeen, depends_on_mode, steps_of
 from steadytrain.core.answer import Answer
 from steadytrain.core.check import Unseen, check, failed, finding, not_applicable, passed
 from steadytrain.core.finding import Finding
@@ -82,7 +82,7 @@ class TrainingModeInEvaluation:
         steps = scene.once(steps_of)
         blind = [mode for mode in steps.modes if mode.training and not mode.with_grad]
         calls = {mode.call for mode in blind}
-        if not blind or len(calls) >= steps.num_calls - 1:
+        if not blind or len(calls) >= steps.num_calls - 1 or _is_sampling(blind):
             return []
         when = f"without gradients in {len(calls)} of {steps.num_calls} steps"
         return [self._awake(list(dict.fromkeys(mode.path for mode in blind)), when)]
@@ -95,6 +95,14 @@ class TrainingModeInEvaluation:
             causes=("train-mode-in-eval", "batchnorm-running-stats"),
             evidence={"paths": paths[:8]},
         )
+
+
+def _is_sampling(blind: list[ModeSeen]) -> bool:
+    """Whether only dropouts run so, the first of them over and over on one input: drawn on purpose."""
+    if any(mode.given is None for mode in blind):
+        return False
+    first = [(mode.call, mode.given) for mode in blind if mode.path == blind[0].path]
+    return len(first) >= 2 * len(set(first))
 
 
 def _modes_of_metric(scene: Scene) -> tuple[list[str], bool]:
