@@ -25,6 +25,9 @@ HALF: Final = 255.0
 _MADE: Final = ("div-by-zero", "log-of-zero", "exp-overflow", "infeasible-target", "lr-too-high")
 """What makes numbers that are not finite of finite ones, most usual first."""
 
+_GIVEN: Final = ("log-of-zero", "infeasible-target", "div-by-zero", "exp-overflow")
+"""What makes a target infinite, or one that no output meets."""
+
 _BAD: Final = (
     "batch_num_nonfinite",
     "act_num_nonfinite",
@@ -154,7 +157,7 @@ def _of_formula(history: History, step: int, largest: float) -> tuple[str, ...]:
 
     With an exponential and a logarithm, as in a softmax by hand: a sum that overflows divides infinity
     by itself, which is NaN, and a chance that underflows has an infinite logarithm. A formula with none
-    of them gives an infinity only where no output meets the target.
+    of them gives an infinity only of the targets it was given.
     """
     logs, exps, quotients = (
         _first(history, f"loss_num_{kind}", step) for kind in ("logs", "exps", "quotients")
@@ -163,7 +166,7 @@ def _of_formula(history: History, step: int, largest: float) -> tuple[str, ...]:
     if not logs >= 0:
         return ()
     if not (logs or exps or quotients):
-        return () if is_nan or largest > HALF else ("infeasible-target", *_MADE[:3])
+        return () if is_nan or largest > HALF else _GIVEN
     order = ["exp-overflow"] * (exps > 0) + ["log-of-zero"] * (logs > 0)
     if logs and exps and quotients and not (is_nan or largest > EXPONENT):
         order.reverse()
