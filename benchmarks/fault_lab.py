@@ -3,6 +3,7 @@
     python -m benchmarks.fault_lab --minutes 3        run what is missing, for three minutes
     python -m benchmarks.fault_lab --judge-only       judge what is kept, run nothing
     python -m benchmarks.fault_lab --judge-only --only double-softmax --messages
+    python -m benchmarks.fault_lab --part all --seeds 0 1 2 3 4 --judge-only --write
     python -m benchmarks.fault_lab --redo             run also what other measuring code has made
 
 Of the tuning part every miss, wrong cause, wrong place and false alarm is listed; of the part
@@ -12,6 +13,7 @@ that is only scored just the totals. `--architectures all` runs every architectu
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -22,9 +24,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.lab import RESULTS, page
 from steadytrain.core.finding import Severity
 from steadytrain.core.ranking import rank
-from steadytrain.lab.fault_lab import all_jobs
+from steadytrain.lab.fault_lab import all_jobs, experiment_of
 from steadytrain.lab.zoo.claims import claims, places_of
 from steadytrain.lab.zoo.kept import code_kept, code_of
 from steadytrain.lab.zoo.planting import known_controls, known_faults
@@ -48,7 +51,7 @@ def main() -> None:
         run_missing(jobs, options.keep, options.minutes, redo=options.redo)
     if options.quiet:
         return
-    began = time.process_time()
+    began = time.perf_counter(), time.process_time()
     outcomes = judged(jobs, options.keep, options.jobs)
     tuning = [one for one in outcomes if not one.job.is_scored_only]
     if options.part != "scored":
@@ -56,7 +59,10 @@ def main() -> None:
         tell_totals("tuning", tuning)
     if options.part != "tuning":
         tell_totals("only scored", [one for one in outcomes if one.job.is_scored_only])
-    print(f"\njudged {len(outcomes)} of {len(jobs)} runs in {time.process_time() - began:.0f} s")
+    spent = time.perf_counter() - began[0], time.process_time() - began[1]
+    print(f"\njudged {len(outcomes)} of {len(jobs)} runs in {spent[1]:.0f} s")
+    if options.write:
+        write(outcomes, jobs, options, (spent[0] / 60, spent[1] / 60))
 
 
 def chosen(options: argparse.Namespace) -> list[Job]:
@@ -154,6 +160,34 @@ def tell_details(outcomes: Sequence[Outcome], *, with_messages: bool) -> None:
             )
 
 
+def write(
+    outcomes: Sequence[Outcome],
+    jobs: Sequence[Job],
+    options: argparse.Namespace,
+    minutes: tuple[float, float],
+) -> None:
+    """The committed table is that of these outcomes."""
+    current = sum(is_current(one.job, options.keep) for one in outcomes)
+    seconds = sum(one.seconds for one in outcomes)
+    share = sum(one.watch_seconds for one in outcomes) / seconds if seconds else 0.0
+    steps = sum(one.steps for one in outcomes)
+    made = experiment_of(outcomes, None)
+    told = {
+        **made.settings,
+        "architectures": f"{options.architectures} of those that a fault or a control names",
+        "runs judged": f"{len(outcomes)} of {len(jobs)}, in an order drawn by lot where not all",
+        "runs made by the measuring code of this commit": f"{current}, the others by older ones",
+        "all runs": f"{seconds / 60:.0f} minutes of the clock for {steps:,} steps, machine shared",
+        "watching and judging": f"{1e3 * share * seconds / max(1, steps):.2f} ms a step "
+        f"({share:.0%} of runs whose steps are tiny)",
+    }
+    words = f"--part {options.part} --seeds {' '.join(map(str, options.seeds))}"
+    command = f"python -m benchmarks.fault_lab {words} --write"
+    text = page(dataclasses.replace(made, settings=told), minutes, command)
+    options.results.mkdir(parents=True, exist_ok=True)
+    (options.results / "fault_lab.md").write_text(text, encoding="utf-8")
+
+
 def verdict_of(one: Outcome) -> str:
     """What is wrong with an outcome; empty if nothing."""
     if one.job.kind != "fault":
@@ -185,6 +219,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=3.0, help="of the clock, for running")
     parser.add_argument("--jobs", type=int, default=1, help="processes that judge")
     parser.add_argument("--keep", type=Path, default=KEPT)
+    parser.add_argument("--write", action="store_true", help="write results/fault_lab.md")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     return parser.parse_args()
 
 

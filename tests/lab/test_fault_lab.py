@@ -6,7 +6,8 @@ import pytest
 
 from steadytrain.core.finding import Severity
 from steadytrain.core.ranking import rank
-from steadytrain.lab.zoo.claims import claims
+from steadytrain.lab.zoo.claims import claims, delays
+from steadytrain.lab.zoo.planting import known_faults
 from steadytrain.lab.zoo.scoring import (
     Job,
     Outcome,
@@ -93,9 +94,47 @@ def test_the_targets_are_judged_on_what_is_only_scored():
 
 
 def test_every_table_names_what_was_run():
-    faults, controls, rules = tables(
-        [outcome(said("missing-zero-grad")), outcome(kind="control", name="batches-of-two")]
+    totals, faults, controls, rules = tables(
+        [
+            outcome(said("missing-zero-grad"), seed=1),
+            outcome(kind="control", name="batches-of-two", seed=1),
+        ]
     )
+    assert totals.rows[0] == ("faulty runs", 1, 0)
     assert faults.rows[0][:2] == ("missing-zero-grad", "missing-zero-grad")
     assert controls.rows[0][0] == "batches-of-two"
-    assert any(row[0] == "stale-gradients" and row[1] == 1 for row in rules.rows)
+    assert any(row[0] == "stale-gradients" and row[1].startswith("1/1") for row in rules.rows)
+
+
+def test_what_is_only_scored_is_shown_in_total_and_by_no_name():
+    scored = [
+        outcome(said("missing-zero-grad"), seed=4),
+        outcome(said("x"), kind="control", name="batches-of-two", seed=4),
+    ]
+    totals, faults, controls, _ = tables(scored)
+    figures = {name: only_scored for name, _, only_scored in totals.rows}
+    assert figures["cause named"].startswith("1/1")
+    assert figures["healthy runs with a false alarm"].startswith("1/1")
+    assert not faults.rows
+    assert not controls.rows
+
+
+def test_a_rate_of_false_alarms_comes_with_its_interval():
+    healthy = [outcome(said("x"), kind="twin", seed=1, steps=1000), outcome(seed=1)]
+    rows = dict(row[:2] for row in tables(healthy)[0].rows)
+    rate = rows["false alarms per 1,000 healthy steps, warning or above"]
+    assert rate == "1.000 [0.177, 5.643] (1)"
+    assert rows["false alarms per 1,000 healthy steps, critical or above"].startswith(
+        "0.000 [0.000"
+    )
+
+
+def test_slow_faults_are_timed_by_the_length_of_the_run():
+    slow = next(name for name, one in known_faults().items() if not one.is_sudden)
+    cause, onset = known_faults()[slow].cause, known_faults()[slow].onset
+    found = outcome(said(cause, step=onset + 50), name=slow, steps=200)
+    assert delays([found, outcome(said("missing-zero-grad", 7))]) == ([7], [0.25])
+    late = {one.question: one for one in claims([found])}[
+        "How late is a slow fault named (median)?"
+    ]
+    assert late.verdict == "contradicted"

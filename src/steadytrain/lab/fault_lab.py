@@ -82,7 +82,7 @@ def run(
         jobs = all_jobs(num_seeds, settings.data, is_quick=settings.quick)
         work = partial(run_job, keep=settings.out / KEPT)
         outcomes = run_all(jobs, work, workers, report_progress, _name)
-    return LabResult(experiment=_experiment(outcomes, settings, num_seeds))
+    return LabResult(experiment=experiment_of(outcomes, settings.data))
 
 
 def all_jobs(num_seeds: int, data: Path | None, *, is_quick: bool) -> list[Job]:
@@ -122,7 +122,8 @@ def _name(job: Job) -> str:
     return f"{job.kind} {job.name} on {job.architecture}, seed {job.seed}"
 
 
-def _experiment(outcomes: Sequence[Outcome], settings: LabSettings, num_seeds: int) -> Experiment:
+def experiment_of(outcomes: Sequence[Outcome], data: Path | None) -> Experiment:
+    """The outcomes of a sweep as claims, tables and pictures."""
     import torch
 
     from steadytrain.lab.zoo.charts import charts
@@ -141,9 +142,9 @@ def _experiment(outcomes: Sequence[Outcome], settings: LabSettings, num_seeds: i
         name="fault-lab",
         title=TITLE,
         summary=summary,
-        data=where if settings.data is None else f"images of MNIST and Fashion-MNIST, {TEXT}",
+        data=where if data is None else f"images of MNIST and Fashion-MNIST, {TEXT}",
         settings={
-            "seeds": ", ".join(map(str, range(num_seeds))),
+            "seeds": ", ".join(map(str, sorted({one.job.seed for one in outcomes}))),
             "faulty runs": len(faulty),
             "healthy runs": len(healthy),
             "torch": torch.__version__,

@@ -38,7 +38,7 @@ def claims(outcomes: Sequence[Outcome]) -> tuple[Claim, ...]:
     )
     return (
         *(_at_least(question, least, share) for question, least, share in shares),
-        _delays(faulty),
+        *_delays(faulty),
         _alarms(healthy, Severity.WARNING, 0.1),
         _alarms(healthy, Severity.CRITICAL, 0.0),
     )
@@ -67,20 +67,33 @@ def _at_least(question: str, least: float, share: Share) -> Claim:
     )
 
 
-def _delays(faulty: Sequence[Outcome]) -> Claim:
+def delays(faulty: Sequence[Outcome]) -> tuple[list[float], list[float]]:
+    """Of the runs whose cause is named: steps to it of sudden faults, share of the run of slow ones."""
     planted = known_faults()
-    sudden = [delay(one) for one in faulty if planted[one.job.name].is_sudden]
-    seen = [value for value in sudden if np.isfinite(value)]
-    if not seen:
-        measured, verdict = "none found", "not shown"
-    else:
-        measured = f"{np.median(seen):g} steps over {len(seen)} runs"
-        verdict = "holds" if np.median(seen) <= 5 else "contradicted"
+    found = [(one, delay(one)) for one in faulty]
+    seen = [(one, late) for one, late in found if np.isfinite(late)]
+    sudden = [late for one, late in seen if planted[one.job.name].is_sudden]
+    slow = [late / one.steps for one, late in seen if not planted[one.job.name].is_sudden]
+    return sudden, slow
+
+
+def _delays(faulty: Sequence[Outcome]) -> tuple[Claim, Claim]:
+    sudden, slow = delays(faulty)
+    return (
+        _late("How late is a sudden fault named (median)?", 5, "at most 5 steps", sudden, "steps"),
+        _late(
+            "How late is a slow fault named (median)?", 0.1, "at most 10% of the run", slow, "of it"
+        ),
+    )
+
+
+def _late(question: str, most: float, expected: str, late: Sequence[float], unit: str) -> Claim:
+    middle = float(np.median(late)) if late else np.nan
     return Claim(
-        question="How late is a sudden fault named (median)?",
-        expected="at most 5 steps",
-        measured=measured,
-        verdict=verdict,
+        question=question,
+        expected=expected,
+        measured=f"{middle:.3g} {unit} over {len(late)} runs" if late else "none found",
+        verdict="holds" if middle <= most else "contradicted" if late else "not shown",
     )
 
 
