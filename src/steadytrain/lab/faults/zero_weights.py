@@ -29,8 +29,8 @@ def plant(parts: Parts) -> None:
 
 
 def sites(parts: Parts) -> tuple[str, ...]:
-    """Every layer: none of them passes a gradient on."""
-    return paths_of(parts.model, *_KINDS)
+    """Every layer, and the units behind it: none of them passes a gradient on."""
+    return paths_of(parts.model, *_KINDS, nn.ReLU)
 
 
 FAULT = fault(
