@@ -125,6 +125,8 @@ def test_a_saved_detector_goes_on_as_if_it_had_not_been_saved(first, later):
         {"deviations": math.nan},
         {"peak_ratio": 1.0},
         {"natural": -1.0},
+        {"gradient_ratio": 1.0},
+        {"suspect_ratio": math.nan},
         {"natural": math.nan},
         {"window": 20.5},
     ],
@@ -169,6 +171,45 @@ def test_a_gradient_that_the_users_clip_bounds_is_no_spike():
         detector.accept(Reading(loss=1.0, grad_norm=1.0), "unclipped")
     assert detector.judge(Reading(loss=1.0, grad_norm=1e6, max_norm=1.0)).is_good
     assert detector.judge(Reading(loss=1.0, grad_norm=1e6), "unclipped").kind == "spike"
+
+
+def judged(gradients, loss, value, usual_loss=2.0):
+    """The verdict on a gradient norm and a loss after a run at others."""
+    detector = Detector(SpikeOptions())
+    for place, gradient in enumerate(gradients):
+        detector.accept(Reading(loss=usual_loss + 0.01 * (place % 3), grad_norm=gradient))
+    return detector.judge(Reading(loss=loss, grad_norm=value)).kind
+
+
+def test_a_gradient_that_jumps_alone_is_judged_more_closely_than_one_with_its_loss():
+    small = [0.1 + 0.01 * (k % 3) for k in range(60)]
+    assert judged(small, 2.0, 4.0) == "spike"
+    assert judged(small, 2.0, 3.0) == "good"
+    assert judged(small, 9.9, 20.0) == "good"
+    assert judged(small, 9.9, 40.0) == "spike"
+
+
+def test_a_gradient_that_wakes_up_is_no_spike():
+    assert judged([1e-9] * 60, 2.0, 0.9) == "good"
+    assert judged([0.0] * 60, 2.0, 0.9) == "good"
+
+
+def test_a_loss_far_above_the_level_of_the_run_makes_one_doubt():
+    steady = [1.0 + 0.01 * (k % 3) for k in range(60)]
+    assert judged(steady, 9.9, 1.0) == "good"
+    assert judged(steady, 10.2, 1.0) == "suspect"
+    assert judged(steady[:9], 10.2, 1.0) == "good"
+
+
+def test_a_loss_that_was_cleared_is_doubted_again_only_far_above_it():
+    detector = fed([2.0 + 0.01 * (k % 3) for k in range(60)])
+    assert detector.is_suspect(12.0)
+    detector.accept(12.0)
+    assert not detector.is_suspect(55.0)
+    assert detector.is_suspect(65.0)
+    other = SpikeDetector(SpikeOptions())
+    other.load_state_dict(detector.state_dict())
+    assert not other.is_suspect(55.0)
 
 
 def test_the_reason_says_the_number_the_limit_and_what_is_usual():

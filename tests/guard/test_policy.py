@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from steadytrain.core.errors import UsageError
 from steadytrain.guard.decide import Ladder, Situation, decide
-from steadytrain.guard.policy import Policy, rate_scale
 from steadytrain.guard.detect import SEVERITY
+from steadytrain.guard.policy import Policy, rate_scale
 
 FREE = Situation(can_roll_back=True, can_show_again=True)
 SHOWN = replace(FREE, is_shown_again=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
 from steadytrain.core.errors import UsageError
@@ -90,9 +90,9 @@ class Detector:
             if verdict := check(reading):
                 return verdict
         for name, value in _judged(reading):
-            series = self._of(key, name)
-            if series.is_spike(value):
-                return _spike(name, value, series)
+            series, natural = self._of(key, name), self._natural(name, reading, key)
+            if series.is_spike(value, natural):
+                return _spike(name, value, series, natural)
         if reading.loss is not None and self._of(key, "loss").is_suspect(reading.loss):
             return _suspect(reading.loss, self._of(key, "loss"))
         return Verdict()
@@ -107,7 +107,7 @@ class Detector:
         rows = [0]
         for name, value in _judged(reading):
             series = self._of(key, name)
-            if series.is_spike(value):
+            if series.is_spike(value, self._natural(name, reading, key)):
                 rows.append(series.refuse(value))
         return max(rows)
 
@@ -136,12 +136,28 @@ class Detector:
             if not isinstance(own, Mapping):
                 msg = f"a detector's state needs a mapping for every series, found {own!r:.80}"
                 raise UsageError(f"{msg} under {name!r}. Pass what state_dict() returned.")
-            loaded[name] = SpikeDetector(self._options)
+            loaded[name] = self._new(name)
             loaded[name].load_state_dict(own)
         self._series = loaded
 
     def _of(self, key: str, name: str) -> SpikeDetector:
-        return self._series.setdefault(f"{key}/{name}", SpikeDetector(self._options))
+        full = f"{key}/{name}"
+        if full not in self._series:
+            self._series[full] = self._new(full)
+        return self._series[full]
+
+    def _new(self, full: str) -> SpikeDetector:
+        options = self._options
+        if full.endswith("/gradient norm"):
+            options = replace(options, peak_ratio=options.gradient_ratio)
+        return SpikeDetector(options)
+
+    def _natural(self, name: str, reading: Reading, key: str) -> float | None:
+        """The level that counts as seen: of gradients a lower one where the loss is as usual."""
+        if name != "gradient norm" or reading.loss is None:
+            return None
+        is_usual = self._of(key, "loss").is_usual(reading.loss)
+        return self._options.natural / self._options.gradient_ratio if is_usual else None
 
 
 def worst(kinds: list[VerdictKind]) -> VerdictKind:
@@ -186,8 +202,8 @@ def _huge(reading: Reading) -> Verdict | None:
     )
 
 
-def _spike(name: str, value: float, series: SpikeDetector) -> Verdict:
-    usual, limit = series.usual, series.limit
+def _spike(name: str, value: float, series: SpikeDetector, natural: float | None) -> Verdict:
+    usual, limit = series.usual, series.limit_at(natural)
     return Verdict(
         kind="spike",
         reason=f"the {name} {value:.3g} is above {limit:.3g}, where {usual:.3g} is usual",

@@ -57,12 +57,13 @@ class LeapDetector:
         if tuple(sizes) != self._sizes or self._num_moves < FIRST:
             return []
         now = np.asarray(norms, dtype=np.float64)
-        if self._total.leaps(_length(now)):
-            return list(range(len(now)))
+        if not np.isfinite(now).all():  # another verdict's case
+            return []
         moves = np.abs(now - self._norms) / self._roots
         limit = OUTLIER * max(self._farthest, _median(moves))
         leapt = (now >= GROWTH * self._peaks) & (self._peaks > 0.0) & (moves >= limit)
-        return [int(place) for place in np.flatnonzero(leapt)]
+        found = [int(place) for place in np.flatnonzero(leapt)]
+        return list(range(len(now))) if not found and self._total.leaps(_length(now)) else found
 
     def accept(self, norms: Sequence[float], sizes: Sequence[int]) -> None:
         """The step was taken: these are the norms the next one is compared with."""

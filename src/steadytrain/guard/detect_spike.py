@@ -19,6 +19,10 @@ value near zero is far below the median and never above it.
 ## Source
 Median and MAD: Hampel 1974. Spikes up to 1000 times the mean: Huang et al. 2025 (SPAM), section 3;
 `peak_ratio` is a tenth of that, above what a wrong label costs a model that has memorised its data.
+In 67,000 healthy steps of the lab no loss beyond 8 deviations was above 13 times max(p, natural), no
+gradient norm above 11 times; targets that grow tenfold for good make a squared loss 81 times as large,
+hence the 100. A gradient is judged more closely, at `gradient_ratio`, and against 1/30 of `natural`
+where the loss of the step is usual: a hard batch raises both, a fault between them only one.
 `natural` is the unit of a cross-entropy and of the usual clip threshold: a model that arrives
 trained has shown no peak of its own yet.
 """
@@ -42,6 +46,7 @@ FIRST: Final = 4
 """Values before which nothing can be said."""
 
 _LARGEST_LOG: Final = 700.0
+_RATIOS: Final = (("gradient_ratio", 1.0), ("suspect_ratio", 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,8 @@ class SpikeOptions:
     """Robust standard deviations in log space that are still usual."""
     peak_ratio: float = 100.0
     """Times the highest level of the run that are still plausible."""
+    gradient_ratio: float = 30.0
+    """The same for gradient norms."""
     suspect_ratio: float = 5.0
     """Times the same level above which a loss makes one look at a batch that was good again."""
     natural: float = 1.0
@@ -71,7 +78,7 @@ class SpikeOptions:
             if isinstance(value, bool) or not isinstance(value, int) or not value >= low:
                 msg = f"SpikeOptions.{name}: got {value!r}, expected a whole number from {low} on"
                 raise UsageError(f"{msg}: fewer values have no spread.")
-        for name, low in (("deviations", 0.0), ("peak_ratio", 1.0), ("suspect_ratio", 1.0)):
+        for name, low in (("deviations", 0.0), ("peak_ratio", 1.0), *_RATIOS):
             if not low < getattr(self, name) < math.inf:
                 msg = (
                     f"SpikeOptions.{name}: got {getattr(self, name)!r}, expected more than {low:g}"
@@ -112,14 +119,27 @@ class SpikeDetector:
     @property
     def limit(self) -> float:
         """The largest magnitude that is no spike now."""
-        return max(self._floor(), self._usual_limit())
+        return self.limit_at(None)
 
-    def is_spike(self, value: float) -> bool:
-        """Whether `value` lies above the limit, or is no finite number."""
+    def limit_at(self, natural: float | None) -> float:
+        """The same where another level counts as seen."""
+        return max(self._floor(natural), self._usual_limit())
+
+    def is_spike(self, value: float, natural: float | None = None) -> bool:
+        """Whether `value` lies above the limit, or is no finite number.
+
+        Args:
+            value: of the series.
+            natural: the level that counts as seen; that of the options if None.
+        """
         if not math.isfinite(value):
             return True
         # the medians are looked at only where the plain limit does not settle it
-        return not (abs(value) <= self._floor() or abs(value) <= self._usual_limit())
+        return not (abs(value) <= self._floor(natural) or self.is_usual(value))
+
+    def is_usual(self, value: float) -> bool:
+        """Whether the spread of the recent values makes `value` plausible."""
+        return abs(value) <= self._usual_limit()
 
     def is_suspect(self, value: float) -> bool:
         """Whether `value` is less than a spike, and more than the run ever was near to."""
@@ -128,7 +148,7 @@ class SpikeDetector:
             return False
         return not (
             abs(value) <= ratio * max(self._level, self._options.natural, self._cleared)
-            or abs(value) <= self._usual_limit()
+            or self.is_usual(value)
         )
 
     def accept(self, value: float) -> None:
@@ -187,13 +207,14 @@ class SpikeDetector:
         self._strangers, self._level, self._count = strangers, level, count
         self._cleared = cleared
 
-    def _floor(self) -> float:
+    def _floor(self, natural: float | None = None) -> float:
         """The largest magnitude that the highest level of the run makes plausible."""
         options = self._options
         if self._count < FIRST:
             return math.inf
         ratio = options.peak_ratio if self._count >= options.warmup else options.peak_ratio**2
-        return ratio * max(self._level or max(self._recent, default=0.0), options.natural)
+        natural = options.natural if natural is None else natural
+        return ratio * max(self._level or max(self._recent, default=0.0), natural)
 
     def _usual_limit(self) -> float:
         """The largest magnitude that the spread of the recent values makes plausible."""
