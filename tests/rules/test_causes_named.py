@@ -168,3 +168,33 @@ def test_a_rise_of_one_player_is_only_noted():
     findings = said(history, "divergence")
     assert findings
     assert all(finding.severity == Severity.NOTE for finding in findings)
+
+
+def standing(ratio: float, clip: float | None) -> History:
+    names = ["a.weight", "b.weight"]
+    history = History()
+    history.append(0, "in_optimizer", [1.0, 1.0], names)
+    for step in range(70):
+        history.append(step, "grad_norm", [1.0, 1.0], names)
+        history.append(step, "update_norm", [0.0, ratio], names)
+        history.append(step, "update_ratio", [0.0, ratio], names)
+        if clip is not None:
+            history.append(step, "clip_coefficient", clip)
+    return history
+
+
+def test_updates_that_are_all_tiny_are_put_on_the_rate_or_the_clip():
+    assert said(standing(1e-7, None), "untrained-parameter")[0].causes[0] == "lr-too-low"
+    assert said(standing(1e-7, 1e-5), "untrained-parameter")[0].causes[0] == "clip-too-tight"
+
+
+def test_one_parameter_that_stands_among_others_that_move_is_frozen():
+    assert said(standing(1e-3, None), "untrained-parameter")[0].causes[0] == "frozen-params"
+
+
+def test_an_output_that_is_zero_throughout_is_put_on_its_activation():
+    history = History()
+    for step in (0, 10):
+        history.append(step, "act_rms", [1.0, 1.0], ["hidden", "output"])
+        history.append(step, "dead_fraction", [0.0, 1.0], ["hidden", "output"])
+    assert said(history, "dead-units")[0].causes[0] == "output-activation-mismatch"

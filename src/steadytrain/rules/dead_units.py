@@ -42,6 +42,8 @@ from steadytrain.core.history import History
 from steadytrain.core.rule import rule, state
 from steadytrain.rules._extent import extent, named
 
+_OUTPUT: Final = ("output-activation-mismatch", "dying-relu", "lr-too-high")
+
 MOST: Final = 0.8
 """Share of dead units up to which it is only noted where the loss has fallen to a tenth: what is left
 does the work."""
@@ -78,7 +80,10 @@ class DeadUnits:
             for row in np.flatnonzero(hit.any(axis=1) & (steps >= history.fresh)):
                 step = int(steps[row])
                 solved = _is_solved(history, step)
-                yield self._finding(history.sites(stat), step, shares[row], hit[row], what, solved)
+                last = _last_module(history, step) if stat == "dead_fraction" else -1
+                yield self._finding(
+                    history.sites(stat), step, shares[row], hit[row], what, last, solved
+                )
 
     def _finding(
         self,
@@ -87,6 +92,7 @@ class DeadUnits:
         shares: Floats,
         hit: np.ndarray,
         what: str,
+        last: int,
         solved: bool,
     ) -> Finding:
         measured = np.isfinite(shares)
@@ -102,6 +108,7 @@ class DeadUnits:
             message=f"{shares[worst]:.0%} of {what} were zero on every input at {names[worst]} "
             f"({extent(hit, measured, 'modules')} above {self.max_fraction:.0%}): they get no gradient "
             "any more. Lower the learning rate, or use an activation with a slope below zero.",
+            causes=_OUTPUT if worst == last else (),
             evidence={
                 "dead_fraction": shares[worst],
                 "modules": named(names, hit),
@@ -115,3 +122,12 @@ def _is_solved(history: History, step: int) -> bool:
     first, now = history.head("loss", 8)[1], history.between("loss", step - 15, step + 1)
     now = now[np.isfinite(now)]
     return bool(len(first) and len(now) and 0 <= np.median(now) < 0.1 * np.median(first))
+
+
+def _last_module(history: History, step: int) -> int:
+    """The module that ran last when it was looked at, -1 where none was."""
+    known, rows = history.head("act_rms", 1)
+    if not len(known) or known[0] > step:
+        return -1
+    ran = np.flatnonzero(np.isfinite(rows[0]))
+    return int(ran[-1]) if len(ran) else -1

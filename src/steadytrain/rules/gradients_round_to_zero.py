@@ -108,7 +108,7 @@ class GradientsRoundToZero:
                 continue
             gone = history.between("grad_norm_total", look.step, look.step + 1)[0, 0] == 0
             scaled = gone or _is_scaled(history, look.step)  # gone altogether is another fault
-            tiny = _largest(history, look) < MAX_SIZE
+            tiny = 0 < _largest(history, look) < MAX_SIZE  # all zero is another fault
             if _is_alive(history, look.step) and tiny and not scaled:
                 yield self._finding(history, look)
 

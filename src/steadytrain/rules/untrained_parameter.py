@@ -50,6 +50,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -65,7 +66,17 @@ _STALE = ("stale-optimizer-params", "params-not-in-optimizer")
 _STRANGER = re.compile(r"optimizer\d+\.group\d+\.\d+")
 """The name of a parameter that only an optimizer holds."""
 _STUCK = ("low-precision-update-lost", "frozen-params", "lr-schedule-wrong")
+_CLIPPED = ("clip-too-tight", "lr-too-low", "frozen-params")
+_SLOW = ("lr-too-low", "frozen-params", "clip-too-tight")
+_APART = ("frozen-params", "lr-schedule-wrong", "low-precision-update-lost")
 _CUT = ("detached-graph", "frozen-params")
+
+
+TINY_MOVES: Final = 1e-6
+"""Update over weight below which float32, whose numbers are 1e-7 apart, loses some updates."""
+
+TIGHT: Final = 0.01
+"""Share of the gradient left by a clip that rules the step."""
 
 
 @rule(code="OPT005", causes=(*_MISSING, *_CUT, "low-precision-update-lost"), repeat_after=1000)
@@ -128,7 +139,7 @@ class UntrainedParameter:
 
     def _stuck(self, history: History, step: int, hit: Mask, trained: Mask) -> Finding:
         return self._say(
-            history, step, Severity.WARNING, hit, trained, _STUCK,
+            history, step, Severity.WARNING, hit, trained, _of_stuck(history, step, hit),
             f"get a gradient but have not changed by a single bit in {self.window} steps while others moved. "
             "Look at the learning rate of their group, and at updates lost to low precision.",
         )  # fmt: skip
@@ -199,3 +210,16 @@ def _never_before(history: History, step: int) -> Mask:
     """Which parameters had no gradient in the run's first rows either."""
     steps, rows = history.head("grad_norm", 64)
     return np.all(np.isnan(rows[steps <= step]), axis=0)
+
+
+def _of_stuck(history: History, step: int, hit: Mask) -> tuple[str, ...]:
+    """Updates are lost in any precision where all of them are tiny; only then look at what is apart."""
+    if "lost_update_fraction" in history:
+        return _STUCK
+    moves = history.between("update_ratio", step - 9, step + 1)[:, ~hit]
+    moves = moves[np.isfinite(moves) & (moves > 0)]
+    if not len(moves) or np.median(moves) > TINY_MOVES:
+        return _APART
+    kept = history.between("clip_coefficient", step - 9, step + 1)
+    kept = kept[np.isfinite(kept)]
+    return _CLIPPED if len(kept) and np.median(kept) < TIGHT else _SLOW
