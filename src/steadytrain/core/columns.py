@@ -75,6 +75,16 @@ class Column:
         newest = self._steps[self._stop - 1] if self._stop > self._start else -1
         return max(int(newest), self._head_steps[-1] if self._head_steps else -1)
 
+    def between(self, first: int, last: int) -> tuple[Steps, NDArray[np.floating]]:
+        """The rows of the steps `first` to `last`, itself included: their steps, [rows, sites]."""
+        low, high = np.searchsorted(self.steps, [first, max(first, last + 1)])
+        return self.steps[low:high], self.values[low:high]
+
+    def next_step(self, step: int) -> int | None:
+        """The first step from `step` on that has a row, None after the last."""
+        at = int(np.searchsorted(self.steps, step))
+        return int(self.steps[at]) if at < len(self.steps) else None
+
     def head(self, rows: int) -> tuple[Steps, Floats]:
         """The first `rows` rows ever measured, at most `HEAD_ROWS`."""
         steps = np.asarray(self._head_steps[:rows], dtype=np.int64)

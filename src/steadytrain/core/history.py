@@ -53,12 +53,9 @@ class History:
         self._names: dict[SiteKind, tuple[str, ...]] = {}
         self._columns: dict[str, Column] = {}
         self._first = self._last = -1
-        if isinstance(sites, Mapping):
-            for kind, names in sites.items():
-                self.add_sites(kind, names)
-        elif sites is not None:
-            self.add_sites("parameter", sites)
-            self.add_sites("module", sites)
+        both: dict[SiteKind, Any] = {"parameter": sites or (), "module": sites or ()}
+        for kind, names in (sites if isinstance(sites, Mapping) else both).items():
+            self.add_sites(kind, names)
 
     def __repr__(self) -> str:
         return f"History(steps {self.start} to {self.step}, {len(self.stats)} statistics)"
@@ -209,10 +206,8 @@ class History:
         table = np.full((max(0, stop - start), len(self._sites[kind])), np.nan)
         column = self._columns.get(stat)
         if column is not None:
-            reach = [max(start, self.start), min(stop, self._last + 1)]
-            low, high = np.searchsorted(column.steps, reach)
-            high = max(low, high)
-            table[column.steps[low:high] - start] = column.values[low:high]
+            steps, values = column.between(max(start, self.start), min(stop - 1, self._last))
+            table[steps - start] = values
         return table
 
     def series(self, stat: str, steps: int | None = None) -> Floats:
@@ -224,18 +219,16 @@ class History:
         column = self._columns.get(stat)
         if column is None:
             return np.empty(0, dtype=np.int64), np.empty((0, len(self.sites(stat))))
-        low, high = np.searchsorted(column.steps, [self.start, self._last + 1])
-        if rows is not None:
-            low = max(low, high - rows)
-        return column.steps[low:high].copy(), column.values[low:high].astype(np.float64)
+        steps, values = column.between(self.start, self._last)
+        first = 0 if rows is None else max(0, len(steps) - rows)
+        return steps[first:].copy(), values[first:].astype(np.float64)
 
     def measured_steps(self, stat: str) -> Steps:
         """The steps in reach at which `stat` was measured, ascending."""
         column = self._columns.get(stat)
         if column is None:
             return np.empty(0, dtype=np.int64)
-        low, high = np.searchsorted(column.steps, [self.start, self._last + 1])
-        return column.steps[low:high].copy()
+        return column.between(self.start, self._last)[0].copy()
 
     def head(self, stat: str, rows: int) -> tuple[Steps, Floats]:
         """The first `rows` rows of `stat` in the run (at most 64): their steps, [rows, sites]."""
@@ -251,10 +244,7 @@ class History:
         sites: dict[SiteKind, tuple[str, ...]] = {k: tuple(n) for k, n in self._sites.items()}
         copy = History(sites, capacity=self.capacity)
         for stat in self.stats:
-            column = self._columns[stat]
-            for step, row in zip(column.steps, column.values, strict=True):
-                if step > self._last - steps:
-                    copy._put(int(step), stat, row)
+            copy.extend(stat, *self._columns[stat].between(self._last - steps + 1, self._last))
         return copy
 
     def to_arrow(self) -> Any:
@@ -274,12 +264,8 @@ class History:
 
     def next_step(self, step: int) -> int | None:
         """The first step from `step` on where anything was measured, None after the last."""
-        found = [
-            int(column.steps[at])
-            for column in self._columns.values()
-            if (at := int(np.searchsorted(column.steps, step))) < len(column.steps)
-        ]
-        return min(found, default=None)
+        found = (column.next_step(step) for column in self._columns.values())
+        return min((step for step in found if step is not None), default=None)
 
     # inside
 
