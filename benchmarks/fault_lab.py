@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -176,7 +177,8 @@ def write(
         **made.settings,
         "architectures": f"{options.architectures} of those that a fault or a control names",
         "runs judged": f"{len(outcomes)} of {len(jobs)}, in an order drawn by lot where not all",
-        "runs made by the measuring code of this commit": f"{current}, the others by older ones",
+        "runs made": f"{span(options.keep, outcomes)}; {current} of them by exactly the measuring "
+        "code at hand, the others before its last changes",
         "all runs": f"{seconds / 60:.0f} minutes of the clock for {steps:,} steps, machine shared",
         "watching and judging": f"{1e3 * share * seconds / max(1, steps):.2f} ms a step "
         f"({share:.0%} of runs whose steps are tiny)",
@@ -186,6 +188,13 @@ def write(
     text = page(dataclasses.replace(made, settings=told), minutes, command)
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "fault_lab.md").write_text(text, encoding="utf-8")
+
+
+def span(keep: Path, outcomes: Sequence[Outcome]) -> str:
+    """When the oldest and the newest of the runs were made."""
+    times = [kept_path(keep, one.job).stat().st_mtime for one in outcomes]
+    ends = (datetime.fromtimestamp(end, tz=UTC) for end in (min(times), max(times)))
+    return " to ".join(f"{end:%Y-%m-%d %H:%M}" for end in ends) + " UTC"
 
 
 def verdict_of(one: Outcome) -> str:
