@@ -29,13 +29,21 @@ _JUDGING: Final = ("tables.py", "cells.py", "plan.py")
 
 def kept_job(job: Job, folder: Path) -> Outcome:
     """The outcome of one run, from its file where there is one, else from running it."""
-    path = folder / f"{hashlib.sha256(job.name.encode()).hexdigest()[:16]}-{_code(job)}.json"
-    found = _read(path, job)
+    found = finished_job(job, folder)
     if found is not None:
         return found
     outcome = run_job(job)
-    _write(path, outcome)
+    _write(_path(job, folder), outcome)
     return outcome
+
+
+def finished_job(job: Job, folder: Path) -> Outcome | None:
+    """The outcome of a run that was finished by the code as it is now; None where there is none."""
+    return _read(_path(job, folder), job)
+
+
+def _path(job: Job, folder: Path) -> Path:
+    return folder / f"{hashlib.sha256(job.name.encode()).hexdigest()[:16]}-{_code(job)}.json"
 
 
 def _write(path: Path, outcome: Outcome) -> None:
