@@ -50,7 +50,9 @@ def make(parts: Parts) -> None:
     assert isinstance(parts.model, nn.Sequential)
     last = linears(parts.model)[-1][1]
     with seeded(parts.case, "heads"), torch.no_grad():
-        parts.model = TwoHeads(parts.model[:-1], last.in_features, last.out_features)
+        parts.model = TwoHeads(
+            nn.Sequential(*list(parts.model)[:-1]), last.in_features, last.out_features
+        )
     tasks = ("classes", "brightness")
     parts.batches = [(tasks[place % 2], batch) for place, batch in enumerate(parts.batches)]
     parts.loss_fn = _loss
