@@ -1,14 +1,19 @@
 """What the documentation shows as output is what comes out."""
 
+import io
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from rich.console import Console
+from torch import nn
 
 import steadytrain
 from steadytrain.cli._group import run
+from steadytrain.report.diagnosis import print_diagnosis
 
 ROOT = Path(steadytrain.__file__).parents[2]
 
@@ -72,3 +77,30 @@ def test_the_readme_shows_what_the_preflight_says(tmp_path):
     assert said.startswith("False double-softmax")
     for line in shown.replace("...\n", "").splitlines():
         assert words(line) in said
+
+
+def probabilities_for_logits():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 3), nn.Softmax(dim=-1))
+    inputs = torch.randn(10, 32, 8)
+    return steadytrain.Program(
+        model=model,
+        optimizer=torch.optim.AdamW(model.parameters(), lr=1e-2),
+        batches=[(x, x[:, :3].argmax(1)) for x in inputs],
+        loss_fn=lambda model, batch: nn.functional.cross_entropy(model(batch[0]), batch[1]),
+    )
+
+
+@pytest.mark.slow
+def test_the_readme_shows_the_shape_of_what_the_doctor_says():
+    """Its losses are those of one program; the verdict and the changes are of any such one."""
+    diagnosis = steadytrain.diagnose(probabilities_for_logits(), steps=100, progress=False)
+    console = Console(width=100, record=True, file=io.StringIO())
+    print_diagnosis(console, diagnosis)
+    said, shown = words(console.export_text()), blocks("README.md", "text")[2]
+    verdict = "Diagnosis: double-softmax, proven The cause is double-softmax at layer 3 (proven)."
+    assert words(shown).startswith(verdict)
+    assert said.startswith(verdict)
+    for change in ("nothing, as it is", "another seed (placebo)", "the loss given the form"):
+        assert change in shown
+        assert change in said
