@@ -18,7 +18,7 @@ import steadytrain as st
 from benchmarks.overhead.workloads import WORKLOADS, loss_of
 
 WORKLOAD = "W2"
-THREADS = 2
+THREADS = 1
 STEPS = 4
 """Training steps after which the program's own peak is known."""
 
@@ -29,6 +29,7 @@ class Cost:
 
     quick: bool
     wall_seconds: float
+    """As the clock had them, beside whatever else the machine did."""
     processor_seconds: float
     program_megabytes: float
     preflight_megabytes: float

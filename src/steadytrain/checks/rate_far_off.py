@@ -46,7 +46,7 @@ from steadytrain.optim._rate_sweep import RateSweep
 from steadytrain.optim.range_test import has_diverged, suggestion
 
 _STEPS = 60
-_FEWEST, _LEVEL = 24, 6
+_FEWEST, _LEVEL = 20, 6
 """Steps at rising rates, and losses of the untrained network, where a step takes long."""
 _SECONDS = 8.0
 """Time that the rising rates may take before there are fewer of them."""

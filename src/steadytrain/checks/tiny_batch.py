@@ -93,17 +93,19 @@ class TinyBatch:
         self, scene: Scene, batch: Any, rate: float, goal: float, deadline: float
     ) -> tuple[float, int]:
         """The lowest loss at a rate and the steps it took; stops at the goal and the deadline."""
-        lowest = math.inf
+        lowest, taken = math.inf, 0
         with scene.trial() as trial:
             without_dropout(trial.model)
             trained = [p for p in trial.model.parameters() if p.requires_grad]
             optimizer = torch.optim.Adam(trained, lr=rate)
-            for step in range(1, self.max_steps + 1):
+            while taken < self.max_steps:
+                taken += 1
                 loss = _step(trial, optimizer, cloned(batch))
                 lowest = min(lowest, loss) if math.isfinite(loss) else lowest
                 if lowest <= goal or time.monotonic() > deadline or not math.isfinite(loss):
-                    return lowest, step
-        return lowest, self.max_steps
+                    break
+            optimizer.state.clear()  # as large as two copies, and the next trial begins at once
+        return lowest, taken
 
     def _judged(
         self, first: FirstStep, lowest: float, steps: int, constant: float | None, *, is_late: bool
