@@ -135,24 +135,22 @@ class Recording:
 
     def look_at_loss(self, loss: object) -> None:
         """What the loss is made of is in a row, once per run."""
-        if self._knows_loss:
+        if self._knows_loss or getattr(loss, "grad_fn", None) is None:
             return
-        counts = loss_graph.operations(loss)
-        if counts is not None:
-            self._knows_loss = True
-            say = self._record if self.stepping.is_open else self._logged.wait
-            for name, count in counts.items():
-                say(name, count)
+        self._knows_loss = True  # a graph that cannot be read is not tried again
+        say = self._record if self.stepping.is_open else self._logged.wait
+        for name, count in (loss_graph.operations(loss) or {}).items():
+            say(name, count)
 
     def log(self, values: Mapping[str, object]) -> None:
         """The loop tells a number, or what should be one."""
-        self.look_at_loss(values.get("loss"))
         if not self.optimizers and self._begins_a_row(values):
             self._open_row()
         for name, value in values.items():
             number = self._logged.one_number(name, value)
             if number is not None:
                 self._log(name, number)
+        self.look_at_loss(values.get("loss"))
 
     def end(self) -> None:
         """Nothing more will come; what was logged for a step that was not made has a row."""
