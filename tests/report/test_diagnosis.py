@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -88,3 +89,17 @@ def test_healthy_says_so() -> None:
 def test_a_loss_that_was_never_finite_is_drawn_as_such() -> None:
     lost = Trial(change="c", healthy=False, outcome="o", steps=4, losses=(float("inf"),) * 4)
     assert set("".join(curves([lost]))) == {"x"}
+
+
+def test_only_the_first_trial_that_held_out_is_called_the_proof() -> None:
+    second = replace(PROOF, change="learning rate x 1/100", name="lr-hundredth")
+    cause = replace(DIAGNOSIS.causes[0], trials=(PROOF, second))
+    both = replace(DIAGNOSIS, causes=(cause,), trials=(STILL, PROOF, second))
+    assert proving(both) == {"lr-tenth"}
+
+
+def test_what_to_do_stands_in_a_line_of_its_own() -> None:
+    text = printed(replace(DIAGNOSIS, summary="It is the rate. What to do: Lower it."))
+    lines = [line.strip() for line in text.splitlines()]
+    assert "It is the rate." in lines
+    assert "What to do: Lower it." in lines

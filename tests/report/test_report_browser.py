@@ -18,8 +18,10 @@ from report_runs import (
     saved,
 )
 
+from steadytrain.core.diagnosis import Diagnosis
 from steadytrain.core.experiment import Chart, Experiment, Series
 from steadytrain.core.history import History
+from steadytrain.report.diagnosis import diagnosis_experiment
 from steadytrain.report.html import write_report
 from steadytrain.store.reader import SavedRun
 
@@ -51,6 +53,9 @@ RUNS = {
     "empty": lambda: [saved()],
     "one step": lambda: [run_of(1)],
     "experiment": lambda: [lab_page(), *four_runs()[2:]],
+    "no claims": lambda: [
+        saved(experiment=diagnosis_experiment(Diagnosis(summary="All is well.")))
+    ],
     "zeros": lambda: [with_zeros()],
     "two": lambda: [healthy(50), run_of(30)],
     "many": lambda: [run_of(30, seed=seed) for seed in range(9)],
@@ -121,6 +126,12 @@ def test_a_page_draws_without_a_misdeed_and_without_a_horizontal_scroll(
 def test_on_a_phone_the_labels_of_a_comparison_are_not_one_letter_wide(opened: Any) -> None:
     heads = opened("two", 390).page.locator("#numbers th[scope=row]")
     assert min(box["width"] for box in (at.bounding_box() for at in heads.all())) > 80
+
+
+def test_a_page_without_a_claim_expects_nothing(opened: Any) -> None:
+    page = opened("no claims").page
+    assert page.locator("#experiment-0 h2").text_content() == "What was measured"
+    assert page.locator("text=Expected").count() == 0
 
 
 def test_hostile_names_are_text_wherever_they_stand(opened: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from steadytrain.core.diagnosis import Cause, Diagnosis, Trial
 from steadytrain.core.experiment import Chart, Experiment, Series, Table
 from steadytrain.report.names import visible, visible_name
-from steadytrain.report.terminal import print_experiment
+from steadytrain.report.terminal import print_line, print_tables
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,14 +23,23 @@ WIDTH: Final = 24
 DRAWN: Final = 6
 """Trials that are drawn in the chart, the observed run among them."""
 
+REMEDY: Final = "What to do: "
+"""Where the summary turns from what is known to what follows from it."""
+
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _ASCII_BARS: Final = "_.:-=+*#"
 
 
 def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
-    """The verdict, the causes and the table of trials are on the console."""
+    """The verdict, how it is known, what to do, the causes and the trials are on the console."""
     shown = diagnosis_experiment(diagnosis, is_ascii=console.options.ascii_only)
-    print_experiment(console, shown)
+    known, _, remedy = shown.summary.partition(REMEDY)
+    print_line(console, shown.title, "bold green" if diagnosis.healthy else "bold red")
+    print_line(console, known.strip())
+    if remedy:
+        print_line(console, f"{REMEDY}{remedy}", "bold")
+    print_line(console, shown.data, "dim")
+    print_tables(console, shown.tables)
 
 
 def diagnosis_experiment(diagnosis: Diagnosis, *, is_ascii: bool = False) -> Experiment:
@@ -94,12 +103,15 @@ def _trials(diagnosis: Diagnosis, *, is_ascii: bool) -> Table:
 
 
 def proving(diagnosis: Diagnosis) -> set[str]:
-    """Names of the trials that prove the first cause."""
+    """The name of the trial that proves the first cause: of its own, the first that held out."""
     if not diagnosis.causes or not diagnosis.causes[0].proven:
         return set()
     longest = max((trial.steps for trial in diagnosis.trials), default=0)
     own = diagnosis.causes[0].trials
-    return {trial.name for trial in own if trial.healthy and trial.steps == longest}
+    whole = (one.name for one in own if one.healthy and one.steps == longest)
+    again = (one.name for one in own if one.name == "run-again")
+    name = next(whole, None) or next(again, None)
+    return set() if name is None else {name}
 
 
 def curves(trials: Sequence[Trial], *, is_ascii: bool = False) -> list[str]:

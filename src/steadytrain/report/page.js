@@ -5,7 +5,7 @@ function heading(data) {
   const lab = data.experiments[0];
   const one = runs.length === 1 ? runs[0] : null;
   const worst = grave.find((state) => runs.some((run) => run.state === state));
-  const brand = make("div", { class: "brand" }, make("b", {}, "steadytrain"), make("span", {}, lab ? "experiment" : one ? one.name : counted(runs.length, "run", "runs") + " side by side"));
+  const brand = make("div", { class: "brand" }, make("b", {}, "steadytrain"), make("span", {}, lab ? (lab.claims.length ? "experiment" : "results") : one ? one.name : counted(runs.length, "run", "runs") + " side by side"));
   if (lab) {
     const verdicts = lab.claims.map((claim) => claim.verdict), count = (verdict) => verdicts.filter((other) => other === verdict).length;
     const tally = [["holds", count("holds") === 1 ? "holds" : "hold"], ["contradicted", "contradicted"], ["not shown", "not shown"]].filter(([verdict]) => count(verdict)).map(([verdict, text]) => count(verdict) + " " + text).join(", ");

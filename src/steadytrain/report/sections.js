@@ -67,7 +67,7 @@ function numbersBeside(runs) {
 function experiment(found, at) {
   const charted = (chart) => figure(chart.title, chart.title + ": " + chart.series.map((series) => series.name).join(", "), chartFigure(chart), { log: chart.log_y, scale: true, note: chart.note,
     legend: chart.series.length > 1 && legendOf(chart.series.map((series, index) => [swatch("run-" + (index % 8)), series.name])) });
-  return section("experiment-" + at, at ? found.title : "Expected and measured", at ? found.summary : null,
+  return section("experiment-" + at, at ? found.title : found.claims.length ? "Expected and measured" : "What was measured", at ? found.summary : null,
     make("p", { class: "small soft" }, found.data),
     found.claims.length > 0 && make("div", { class: "card" }, found.claims.map(claimRow)),
     found.tables.map((table) => make("div", { class: "card" }, make("h3", {}, table.title), scrolling(table.title, numberTable(table.columns, table.rows)), table.note && make("p", { class: "small soft" }, table.note))),

@@ -82,7 +82,17 @@ def print_experiment(console: Console, experiment: Experiment) -> None:
     console.print(_text(console, visible(experiment.data), "dim"))
     if experiment.claims:
         console.print(_claims(console, experiment.claims))
-    for table in experiment.tables:
+    print_tables(console, experiment.tables)
+
+
+def print_line(console: Console, text: str, style: str = "") -> None:
+    """The text is on the console, in a style."""
+    console.print(_text(console, text, style))
+
+
+def print_tables(console: Console, tables: Iterable[Table]) -> None:
+    """The tables are on the console, each with its note."""
+    for table in tables:
         console.print(_table(console, table))
         if table.note:
             console.print(_text(console, visible(table.note), "dim"))
