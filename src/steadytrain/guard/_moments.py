@@ -29,6 +29,8 @@ TURN_STEPS: Final = 64
 STRIKES: Final = 3
 """Changes of one tensor after which it is somebody's way of training."""
 
+_Kind = tuple[torch.device, torch.dtype]
+
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
@@ -40,6 +42,10 @@ class _Moment:
     """A view of some of its elements."""
     state: Any
     """The optimizer's, by parameter."""
+
+    @property
+    def kind(self) -> _Kind:
+        return self.tensor.device, self.tensor.dtype
 
     @property
     def is_live(self) -> bool:
@@ -55,6 +61,7 @@ class Moments:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._chosen: list[_Moment] = []
+        self._groups: dict[_Kind, list[Tensor]] = {}
         self._copies: list[Tensor] = []
         self._versions: list[int] = []
         self._strikes: Counter[str] = Counter()
@@ -65,27 +72,26 @@ class Moments:
         if self._num_closed % TURN_STEPS == 0 or not all(one.is_live for one in self._chosen):
             self._choose()
         self._num_closed += 1 if self._chosen else 0
-        self._copies = _gathered(self._chosen)
+        self._copies = self._gathered()
         self._versions = [_version(one.tensor) for one in self._chosen]
 
     def look(self) -> list[str]:
         """The names of the moments that changed since `close` although nothing wrote to them."""
         if not self._copies:
             return []
-        now, before = _gathered(self._chosen), self._copies
+        now, before = self._gathered(), self._copies
         self._copies = []
         if all(_same(a, b) for a, b in zip(now, before, strict=True)):
             return []
         return list(self._changed(before))
 
     def _changed(self, before: Sequence[Tensor]) -> Iterator[str]:
-        place: Counter[int] = Counter()
-        groups = _groups(self._chosen)
+        flat = {
+            kind: list(copy.split([one.numel() for one in numbers]))
+            for (kind, numbers), copy in zip(self._groups.items(), before, strict=True)
+        }
         for one, version in zip(self._chosen, self._versions, strict=True):
-            group = groups[one.tensor.device, one.tensor.dtype]
-            start = place[group]
-            place[group] += one.numbers.numel()
-            was = before[group][start : place[group]]
+            was = flat[one.kind].pop(0)
             if _same(one.numbers, was) or not one.is_live or version != _version(one.tensor):
                 continue
             self._strikes[one.name] += 1
@@ -97,6 +103,13 @@ class Moments:
         turns = max(1, -(-len(found) // NUM_TENSORS))
         turn = self._num_closed // TURN_STEPS % turns
         self._chosen = found[turn::turns]
+        self._groups = {}
+        for one in self._chosen:
+            self._groups.setdefault(one.kind, []).append(one.numbers)
+
+    def _gathered(self) -> list[Tensor]:
+        """The numbers of all moments, one tensor per device and dtype."""
+        return [torch.cat(numbers) for numbers in self._groups.values()]
 
     def _found(self) -> Iterator[_Moment]:
         names = self._parts.parameter_names()
@@ -120,20 +133,6 @@ def _can_be_viewed(value: Tensor) -> bool:
 def _spread(value: Tensor) -> Tensor:
     flat = value.detach().view(-1)
     return flat[:: max(1, flat.numel() // NUM_NUMBERS)][:NUM_NUMBERS]
-
-
-def _groups(moments: Sequence[_Moment]) -> dict[tuple[torch.device, torch.dtype], int]:
-    kinds = dict.fromkeys((one.tensor.device, one.tensor.dtype) for one in moments)
-    return {kind: place for place, kind in enumerate(kinds)}
-
-
-def _gathered(moments: Sequence[_Moment]) -> list[Tensor]:
-    """The numbers of all moments, one tensor per device and dtype."""
-    groups = _groups(moments)
-    parts: list[list[Tensor]] = [[] for _ in groups]
-    for one in moments:
-        parts[groups[one.tensor.device, one.tensor.dtype]].append(one.numbers)
-    return [torch.cat(part) for part in parts]
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
