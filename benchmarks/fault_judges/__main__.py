@@ -44,7 +44,9 @@ def main() -> None:
                 own[name_of(job)] = run(job, judge).to_json()
                 options.cache.write_text(json.dumps(kept, default=str))
         print(f"{place + 1}/{len(jobs)} {name_of(job)}", file=sys.stderr)
-    write_table(options.out, judged_by_all(kept, jobs), judges(), arguments(options))
+    verdicts = judged_by_all(kept, jobs)
+    done = len(next(iter(verdicts.values()), []))
+    write_table(options.out, verdicts, judges(), arguments(options), (done, len(jobs)))
     print(options.out)
 
 

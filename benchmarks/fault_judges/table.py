@@ -23,13 +23,18 @@ def write_table(
     verdicts: Mapping[str, Sequence[Verdict]],
     judges: Sequence[type[Judge]],
     arguments: str,
+    done: tuple[int, int],
 ) -> None:
-    """The page is on disk."""
-    path.write_text("\n".join(_page(verdicts, judges, arguments)) + "\n", encoding="utf-8")
+    """The page is on disk; `done` is how many programs there are verdicts on, and of how many."""
+    text = "\n".join(_page(verdicts, judges, arguments, done))
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _page(
-    verdicts: Mapping[str, Sequence[Verdict]], judges: Sequence[type[Judge]], arguments: str
+    verdicts: Mapping[str, Sequence[Verdict]],
+    judges: Sequence[type[Judge]],
+    arguments: str,
+    done: tuple[int, int],
 ) -> Iterator[str]:
     first = next(iter(verdicts.values()))
     faults = sum(one.outcome.job.kind == "fault" for one in first)
@@ -42,6 +47,8 @@ def _page(
     yield f"- {faults} faulty and {len(first) - faults} healthy runs of the fault lab, the same"
     yield "  for every tool, under seeds that none of steadytrain's limits were chosen on. Seeds:"
     yield f"  {', '.join(map(str, sorted({one.outcome.job.seed for one in first})))}."
+    if done[0] < done[1]:
+        yield f"- Broken off after {done[0]} of {done[1]} programs, in an order drawn by lot."
     yield "- *alarms*: runs in which anything was said at warning or above once the fault can show."
     yield "- *named*: an alarm that can be read as the cause, generously: the adapters list every"
     yield "  cause a reader of the tool's message would look into. *first*: the first that it puts"
