@@ -1,16 +1,20 @@
 """Scores the rules about the loss and the gradient norm on synthetic curves.
 
-    python benchmarks/rule_curves.py [--seeds 50] [--jobs 2] [--write]
+    python benchmarks/rule_curves.py [--seeds 50] [--jobs 2] [--write] [--keep FILE] [--minutes 3]
 
 Healthy curves: false alarms per 1,000 steps, by rule and kind of noise. Curves with a fault that
 begins at step 2,500: how many were found, and after how many steps. Limits were chosen on seeds
 0 to 5; even and odd seeds are shown apart. `--write` replaces
-benchmarks/results/rule_curves.md.
+benchmarks/results/rule_curves.md. With `--keep` and `--minutes` it is made in pieces: it ends after
+some runs, to be called once more.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
+import pickle
 import platform
 import sys
 import time
@@ -19,6 +23,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +32,9 @@ from steadytrain.engine import judge, make_rules
 
 STEPS = 4000
 ONSET = 2500
-RULES = ["loss-spike", "divergence", "loss-plateau", "exploding-gradient", "nonfinite-loss"]
+RULES = [
+    "loss-spike", "divergence", "early-divergence", "loss-plateau", "exploding-gradient", "nonfinite-loss"
+]  # fmt: skip
 TARGETS = {
     "single +50%": 0, "spike +1.0, 50-step decay": 0, "+2%/step": 4, "jump +5%": 10,
     "drift +0.02%/step": 200, "NaN": 0,
@@ -268,27 +275,46 @@ def faulty_table(results: list[tuple[tuple[str, str], int, int | None, str, int]
     return lines
 
 
+def finished(keep: Path | None, seeds: range, jobs: int, until: float) -> dict[Any, Any]:
+    """What every run said, by its function, case and seed; those that are kept are not run again.
+
+    What is kept was said by the rules as they were: begin another file when they change.
+    """
+    runs: list[tuple[Any, ...]] = [(healthy_run, kind, s) for s in seeds for kind in HEALTHY]
+    runs += [(faulty_run, case, s) for s in seeds for case in FAULTY]
+    said = pickle.loads(keep.read_bytes()) if keep and keep.exists() else {}
+    left = [run for run in runs if run not in said]
+    with ProcessPoolExecutor(jobs) as pool:
+        while left:
+            piece, left = left[: 16 * jobs], left[16 * jobs :]
+            results = [pool.submit(do, (case, seed)) for do, case, seed in piece]
+            said |= {run: result.result() for run, result in zip(piece, results, strict=True)}
+            if keep:
+                keep.write_bytes(pickle.dumps(said))
+            if left and time.time() > until:
+                sys.exit(f"{len(left)} of {len(runs)} runs are left: call it once more")
+    return said
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--keep", type=Path, help="file of what finished runs said")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="with --keep: end after")
     args = parser.parse_args()
     seeds = range(args.seeds)
     start = time.time()
-    with ProcessPoolExecutor(args.jobs) as pool:
-        healthy = list(
-            pool.map(healthy_run, [(kind, seed) for kind in HEALTHY for seed in seeds], chunksize=8)
-        )
-        faulty = list(
-            pool.map(faulty_run, [(case, seed) for case in FAULTY for seed in seeds], chunksize=8)
-        )
+    said = finished(args.keep, seeds, args.jobs, start + 60 * args.minutes)
+    healthy = [said[healthy_run, kind, seed] for kind in HEALTHY for seed in seeds]
+    faulty = [said[faulty_run, case, seed] for case in FAULTY for seed in seeds]
     text = "\n".join(
         [
             "# The loss rules on synthetic curves",
             "",
             f"Measured {time.strftime('%Y-%m-%d')} by `python benchmarks/rule_curves.py --seeds {args.seeds} --write`; "
-            f"Python {platform.python_version()}, numpy {np.__version__}; seeds 0 to {args.seeds - 1}, {STEPS} steps "
+            f"{os.cpu_count()} {platform.machine()} CPU cores, Python {platform.python_version()}, numpy {np.__version__}; seeds 0 to {args.seeds - 1}, {STEPS} steps "
             "each. Limits were chosen on seeds 0 to 5, the others were only scored. "
             "Target: at most 0.1 false alarms per 1,000 steps.",
             "",
