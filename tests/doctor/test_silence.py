@@ -86,3 +86,10 @@ def test_a_first_alarm_that_is_not_finite_is_told_from_one_that_follows_another(
     assert starts_nonfinite(born)
     assert not starts_nonfinite([alarm("update-ratio-too-large", 0), *born])
     assert not starts_nonfinite([])
+
+
+def test_what_is_solved_in_its_first_step_has_learned() -> None:
+    solved = np.where(np.arange(STEPS) < 1, 40.0, 1e-9)
+    assert read(observed(solved)).learned
+    assert not silent(observed(solved))
+    assert not read(observed(np.where(np.arange(STEPS) < 1, 2.2, 2.0) + WIGGLE)).learned

@@ -19,6 +19,9 @@ from steadytrain.doctor.observing import Observation
 ENDS: Final = 0.15
 """Share of the steps at each end over which the loss is averaged; at least 3 steps."""
 
+SOLVED: Final = 0.01
+"""Share of the first loss below which nothing is left of it."""
+
 SURE: Final = 3.0
 """Standard errors beyond which a difference is no accident."""
 
@@ -50,9 +53,13 @@ class Reading:
 
     @property
     def learned(self) -> bool:
-        """Whether the loss fell by more than its noise explains."""
+        """Whether the loss fell by more than its noise explains, or to next to nothing.
+
+        What is solved in its first step shows as noise of the first ones.
+        """
         begin = min(self.head, self.early)
-        return self.is_finite and begin - self.tail > SURE * self.error
+        is_solved = 0 <= self.tail < SOLVED * self.head
+        return self.is_finite and (is_solved or begin - self.tail > SURE * self.error)
 
     @property
     def progress(self) -> float:

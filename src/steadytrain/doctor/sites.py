@@ -23,3 +23,8 @@ def site_of(name: str, findings: Sequence[Finding]) -> str | None:
 
     placed = [finding for finding in findings if finding.site]
     return min(placed, key=strength).site if placed else None
+
+
+def said_site(site: str) -> str:
+    """The place in a sentence: modules of a `Sequential` have numbers for names."""
+    return f"layer {site}" if site[:1].isdigit() else site

@@ -9,6 +9,7 @@ from steadytrain.core.diagnosis import Cause, Trial
 from steadytrain.doctor.change import PLACEBO, RERUN
 from steadytrain.doctor.evidence import Evidence
 from steadytrain.doctor.reading import read
+from steadytrain.doctor.sites import said_site
 from steadytrain.doctor.verdict import opinions
 
 
@@ -33,7 +34,7 @@ def _verdict(evidence: Evidence, causes: Sequence[Cause]) -> str:
     first = causes[0]
     if first.name == UNKNOWN:
         return first.explanation
-    where = f" at {first.site}" if first.site else ""
+    where = f" at {said_site(first.site)}" if first.site else ""
     meaning = CAUSES[first.name].meaning if first.name in CAUSES else ""
     known = "proven" if first.proven else f"not proven, confidence {first.confidence:.0%}"
     return f"The cause is {first.name}{where} ({known}). {meaning}"

@@ -23,7 +23,7 @@ from steadytrain.core.root_cause import known_root_causes
 from steadytrain.doctor.change import PLACEBO, REORDERS, RERUN, known_changes
 from steadytrain.doctor.evidence import Evidence
 from steadytrain.doctor.nominating import Suspect, starts_nonfinite
-from steadytrain.doctor.sites import site_of
+from steadytrain.doctor.sites import said_site, site_of
 
 RESTORED: Final = 1.5
 """Logits for a change that restored health."""
@@ -216,11 +216,9 @@ def _cause(evidence: Evidence, opinion: Opinion, share: float, trials: dict[str,
     file = suspect.cause
     site = site_of(suspect.name, suspect.findings)
     known = CAUSES.get(suspect.name)
-    own = [
-        trials[name]
-        for name in (*suspect.proofs, *(file.refutations if file else ()))
-        if name in trials
-    ]
+    names = (*suspect.proofs, *(file.refutations if file else ()))
+    own = [trials[name] for name in names if name in trials]
+    own.sort(key=lambda trial: trial.name != opinion.proof)  # the proof is the first to be read
     return Cause(
         name=suspect.name,
         code=known.code if known else (file.code if file else ""),
@@ -236,7 +234,7 @@ def _cause(evidence: Evidence, opinion: Opinion, share: float, trials: dict[str,
 
 
 def _fix(template: str, site: str | None) -> str:
-    return template.replace("{site}", site or "the model")
+    return template.replace("{site}", said_site(site) if site else "the model")
 
 
 def _line(findings: Sequence[Finding]) -> str:
