@@ -364,6 +364,10 @@ def test_a_loop_without_the_guards_batches_goes_on_after_a_rollback():
         ({"optimizer": 3}, "optimizer"),
         ({"scheduler": object()}, "scheduler"),
         ({"ema": object()}, "ema"),
+        ({"scaler": 3}, "scaler"),
+        ({"clip": float("nan")}, "clip"),
+        ({"clip": -1.0}, "clip"),
+        ({"clip": "1.0"}, "clip"),
     ],
 )
 def test_a_part_that_cannot_be_what_it_was_given_as_is_said_at_once(arguments, said):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
+from typing import Any, cast
 
 from steadytrain.core.action import Event
 from steadytrain.core.errors import UsageError
@@ -71,7 +72,13 @@ def open_engine(
         note: told of every event.
         row: the row of the history an event belongs to.
         bundle: writes the evidence of a stop.
+
+    Raises:
+        UsageError: `clip` is no norm.
     """
+    if clip is not None and not (isinstance(cast("object", clip), Real) and clip > 0):
+        msg = f"Guard.attach(clip): got {clip!r}, expected a norm above 0, or None"
+        raise UsageError(f"{msg}. None switches clipping off.")
     data = Data(storage.max_batch_bytes)
     judge = Judge(parts, course.detector, float("inf") if clip is None else float(clip))
     named = {**parts.named(), "detector": course.detector, "rng": sources}

@@ -154,3 +154,17 @@ def device_of(models: Iterable[nn.Module]) -> torch.device:
         for parameter in model.parameters():
             return parameter.device
     return torch.device("cpu")
+
+
+def enabled(scaler: Any) -> Any:
+    """The loss scaler, None where there is none or it is switched off.
+
+    Raises:
+        UsageError: it is no loss scaler.
+    """
+    if scaler is None:
+        return None
+    if not callable(getattr(scaler, "is_enabled", None)):
+        msg = f"Guard.attach(scaler): got {type(scaler).__name__}, expected a torch.amp.GradScaler"
+        raise UsageError(f"{msg}. Pass the one whose .scale() the loop calls, or leave it out.")
+    return scaler if scaler.is_enabled() else None

@@ -14,7 +14,7 @@ from steadytrain.core.errors import StoppedError, UsageError
 from steadytrain.guard._course import Course
 from steadytrain.guard._engine import Engine
 from steadytrain.guard._opening import Storage, averages_in, check_type, open_engine, sources_of
-from steadytrain.guard._parts import Parts, listed
+from steadytrain.guard._parts import Parts, enabled, listed
 from steadytrain.guard._rates import Rates
 from steadytrain.guard.act import Committer
 from steadytrain.guard.decide import Ladder
@@ -158,7 +158,7 @@ class Guard:
             optimizers=listed("optimizer", optimizer, "step"),
             schedulers=listed("scheduler", scheduler, "step"),
             averages=averages_in(ema),
-            scaler=scaler if scaler is not None and scaler.is_enabled() else None,
+            scaler=enabled(scaler),
             others=dict(others or {}),
         )
         if not parts.models or not parts.optimizers:
@@ -223,8 +223,7 @@ class Guard:
     def detach(self) -> None:
         """The loop is its own again; what the guard has learnt stays for the next attachment."""
         self._course.rates.detach()
-        self._engine = self._committer = None
-        self._tell = None
+        self._engine = self._committer = self._tell = None
 
     def batches(self, loader: Iterable[Any]) -> Iterator[Any]:
         """One pass over the loader, in which steps can be done again.
