@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -95,7 +96,8 @@ def run_missing(jobs: Sequence[Job], keep: Path, minutes: float, *, redo: bool) 
     """What is not kept is run until the time is up; then, to redo it, what other code has made."""
     stop = time.monotonic() + 60 * minutes
     missing = [job for job in jobs if not kept_path(keep, job).exists()]
-    missing.sort(key=lambda job: job.seed)
+    random.Random(0).shuffle(missing)  # what is done when it is broken off is a fair part
+    missing.sort(key=lambda job: job.is_scored_only)
     if redo:
         missing += [job for job in jobs if job not in missing and not is_current(job, keep)]
     done, slow = 0, Counter[str]()
@@ -176,7 +178,7 @@ def write(
     told = {
         **made.settings,
         "architectures": f"{options.architectures} of those that a fault or a control names",
-        "runs judged": f"{len(outcomes)} of {len(jobs)}, in an order drawn by lot where not all",
+        "runs judged": ", ".join(_coverage(outcomes, jobs)),
         "runs made": f"{span(options.keep, outcomes)}; {current} of them by exactly the measuring "
         "code at hand, the others before its last changes",
         "all runs": f"{seconds / 60:.0f} minutes of the clock for {steps:,} steps, machine shared",
@@ -188,6 +190,13 @@ def write(
     text = page(dataclasses.replace(made, settings=told), minutes, command)
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "fault_lab.md").write_text(text, encoding="utf-8")
+
+
+def _coverage(outcomes: Sequence[Outcome], jobs: Sequence[Job]) -> Iterator[str]:
+    """How much of each part is judged."""
+    for name, is_scored in (("tuning", False), ("only scored", True)):
+        done = sum(one.job.is_scored_only is is_scored for one in outcomes)
+        yield f"{name} {done} of {sum(job.is_scored_only is is_scored for job in jobs)}"
 
 
 def span(keep: Path, outcomes: Sequence[Outcome]) -> str:
