@@ -76,14 +76,16 @@ def main() -> None:
     parser.add_argument("--only", default="", help="programs whose name holds this")
     parser.add_argument("--kept", type=Path, default=KEPT, help="file of finished programs")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="time to spend")
+    parser.add_argument("--partial", action="store_true", help="take what is finished, and say so")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     wanted = [cell for cell in cells(options.seeds) if options.only in f"{cell.kind}: {cell.name}"]
     outcomes = list(finished(wanted, options.kept, options.seconds))
-    if len(outcomes) < len(wanted):
+    if len(outcomes) < len(wanted) and not options.partial:
         sys.exit(f"{len(outcomes)} of {len(wanted)} programs are finished: run it again")
-    costs = costs_of(options.kept.with_suffix(".costs.json")) if options.write else []
-    text = page(outcomes, costs, options.seeds)
+    kept = options.kept.with_suffix(".costs.json")
+    measures = options.write and (kept.exists() or not options.partial)
+    text = page(outcomes, costs_of(kept) if measures else [], options.seeds, len(wanted))
     sys.stdout.write(text)
     if options.write:
         RESULTS.write_text(text, encoding="utf-8")

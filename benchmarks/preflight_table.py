@@ -20,8 +20,8 @@ from steadytrain.lab.zoo.scoring import Share
 HEALTHY = ("architecture", "control", "twin")
 
 
-def page(outcomes: Sequence[Any], costs: Sequence[Cost], seeds: int) -> str:
-    """The page as Markdown."""
+def page(outcomes: Sequence[Any], costs: Sequence[Cost], seeds: int, wanted: int) -> str:
+    """The page as Markdown; `wanted` is how many programs there would be in all."""
     faulty = [one for one in outcomes if one.cell.kind == "fault"]
     healthy = [one for one in outcomes if one.cell.kind in HEALTHY]
     seconds = statistics.median(one.seconds for one in outcomes)
@@ -33,7 +33,7 @@ def page(outcomes: Sequence[Any], costs: Sequence[Cost], seeds: int) -> str:
         f"CPU ({platform.machine()}), {len(known_checks())} checks; faults at seeds 0 to {seeds - 1}, each on "
         "the next of its architectures, healthy programs at seed 0. Limits were chosen on seed 0; seed 1 "
         f"was scored. A program takes {seconds:.2g} seconds of a processor at "
-        "the median. Intervals are 95% (Wilson).",
+        f"the median. {len(outcomes)} of {wanted} programs are finished. Intervals are 95% (Wilson).",
         "",
         "A fault is visible if a check nominates its cause. It is *named* if a check that fails puts the "
         "right cause first, and *first* if that cause stands first in the diagnosis.",
