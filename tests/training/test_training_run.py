@@ -331,6 +331,13 @@ def test_refuses_a_scheduler_that_steps_on_a_metric():
         train(program, 3)
 
 
+def test_refuses_weights_without_values():
+    program = make_program()
+    program.model.to("meta")
+    with pytest.raises(ProgramError, match=r"'0.weight' is on the meta device"):
+        train(program, 3)
+
+
 def test_refuses_a_directory_that_holds_a_run_without_checkpoints(tmp_path):
     train(make_program(), 3, run_dir=tmp_path)
     before = read_run(tmp_path)

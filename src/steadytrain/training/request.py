@@ -21,9 +21,10 @@ def check_request(program: Program, rhythm: Rhythm, run_dir: Path | None, *, res
 
     Raises:
         UsageError: it cannot.
-        ProgramError: the scheduler needs what a step cannot give it.
+        ProgramError: the scheduler needs what a step cannot give it, or weights have no values.
     """
     _check_scheduler(program)
+    _check_values(program)
     if run_dir is None and (resume or rhythm.checkpoint_every is not None):
         asked = "resume=True" if resume else "checkpoint_every"
         raise UsageError(f"train({asked}) got no run_dir: pass the directory of the run.")
@@ -102,3 +103,13 @@ def _check_scheduler(program: Program) -> None:
             "steps without arguments, once per optimizer step: step it inside metric_fn and leave "
             "scheduler None, or use steadytrain.optim.warmup_cosine with a LambdaLR."
         )
+
+
+def _check_values(program: Program) -> None:
+    for name, parameter in program.model.named_parameters():
+        if parameter.requires_grad and parameter.is_meta:
+            raise ProgramError(
+                f"Program.model: its parameter {name!r} is on the meta device and has no values, "
+                "expected a model that can be trained: call model.to_empty(device=...) and "
+                "initialise it."
+            )
