@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
+import os
 import platform
 import sys
 import time
@@ -650,6 +651,9 @@ def healthy_table(results: list[Result]) -> list[str]:
         said = [(r, f) for r in mine for f in r.findings]
         loud = [(r, f) for r, f in said if f.severity > Severity.NOTE]
         steps = sum(r.steps for r in mine)
+        if not steps:
+            lines.append(f"| {case} | not run | - | - | - | - |")
+            continue
         which: dict[str, int] = defaultdict(int)
         for r, f in loud:
             which[f"{f.rule} ({r.arch})"] += 1
@@ -697,6 +701,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--keep", type=Path, help="folder of finished runs")
     parser.add_argument("--minutes", type=float, default=math.inf, help="with --keep: end after")
+    parser.add_argument("--kept-only", action="store_true", help="only runs that are kept")
     parser.add_argument("--show", action="store_true", help="print the findings of every run")
     args = parser.parse_args()
     jobs = [
@@ -713,6 +718,9 @@ def main() -> None:
     ]
     jobs += [("healthy", case, "-", seed) for case in WHOLE for seed in range(args.seeds)]
     jobs = [job for job in jobs if args.only in f"{job[0]}: {job[1]}"]
+    wanted = len(jobs)
+    if args.kept_only:
+        jobs = [job for job in jobs if kept_path(args.keep, job).exists()]
     start = time.time()
     results: list[Result] = []
     with ProcessPoolExecutor(args.jobs) as pool:
@@ -733,10 +741,13 @@ def main() -> None:
     lines = [
         "# The rules on real networks",
         "",
-        f"Measured {time.strftime('%Y-%m-%d')} by `python benchmarks/rule_faults.py --seeds {args.seeds} --write`; "
-        f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}, CPU; seeds 0 to "
-        f"{args.seeds - 1}. Even seeds were seen while limits were chosen, odd ones were only scored. "
-        "Intervals are 95% (Wilson). An alarm is a finding of warning or above.",
+        f"Measured {time.strftime('%Y-%m-%d')} by `python benchmarks/rule_faults.py --seeds {args.seeds} --write"
+        f"{' --keep FOLDER --kept-only' if args.kept_only else ''}`; "
+        f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}, "
+        f"{os.cpu_count()} {platform.machine()} CPU cores; seeds 0 to "
+        f"{args.seeds - 1}, {len(jobs)} of {wanted} runs. Even seeds were seen while limits were chosen, odd ones were only scored. "
+        "Intervals are 95% (Wilson). An alarm is a finding of warning or above. A "
+        f"dash stands for what was not run.",
         "", "## Planted faults", "", *faulty_table(faulty),
         "", "## Healthy runs", "", *healthy_table(healthy),
         "", "## Rules", "", *rule_table(faulty, healthy), "",
