@@ -246,6 +246,23 @@ def test_anything_that_is_one_number_can_be_logged(model, optimizer, value):
     assert watch.history.series("loss").tolist() == [float(value)]
 
 
+@pytest.mark.parametrize("value", [10**400, -(10**400)])
+def test_a_number_beyond_all_floats_is_a_loss_that_is_not_finite(model, optimizer, value):
+    watch = st.watch(model, optimizer)
+    step(model, optimizer)
+    watch.log(loss=value)
+    watch.close()
+    assert watch.history.series("loss_num_nonfinite").tolist() == [1.0]
+    assert not [f for f in watch.findings() if f.rule == "broken-probe"]
+
+
+def test_a_run_directory_without_a_name_is_refused(model, optimizer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="empty path"):
+        st.watch(model, optimizer, run_dir="")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_logged_tensor_is_taken_as_it_is_now(model, optimizer):
     watch = st.watch(model, optimizer)
     step(model, optimizer)

@@ -40,3 +40,6 @@ def check_kinds(
     if run_dir is not None and not isinstance(run_dir, str | PathLike):
         msg = f"watch(run_dir=...): got {type(run_dir).__name__}, expected a path."
         raise UsageError(f"{msg} Leave it out to keep the run in memory.")
+    if run_dir is not None and not str(run_dir).strip():
+        msg = "watch(run_dir=...): got an empty path, expected a directory of the run's own."
+        raise UsageError(f"{msg} Leave it out to keep the run in memory.")

@@ -91,6 +91,8 @@ class Logged:
             return value.detach().reshape(()).clone()
         try:
             return float(cast("Any", value))
+        except OverflowError:  # a whole number beyond all floats
+            return float("inf") if cast("int", value) > 0 else float("-inf")
         except (TypeError, ValueError):
             self._say(name, f"got {type(value).__name__}, expected a number or a tensor of one")
             return None
