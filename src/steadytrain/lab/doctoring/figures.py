@@ -81,7 +81,6 @@ def _cost(verdicts: Sequence[Verdict], part: str) -> Claim:
     """Over the faulty programs: a healthy one is seen to be so in its observed run."""
     faulty = [one for one in verdicts if one.job.kind == "fault" and one.cost]
     costs = [one.cost for one in faulty] or [0.0]
-    seconds = [one.seconds for one in verdicts] or [0.0]
     middle, most = statistics.median(costs), max(costs)
     return _claim(
         part,
@@ -89,8 +88,6 @@ def _cost(verdicts: Sequence[Verdict], part: str) -> Claim:
         "6 in the median, 12 at most",
         f"{middle:.1f} in the median, {most:.1f} at most",
         middle <= 6 and most <= 12,
-        f"processor seconds of a diagnosis: {statistics.median(seconds):.1f} in the median, "
-        f"{max(seconds):.0f} at most",
     )
 
 

@@ -20,13 +20,16 @@ COLUMNS = (
     "place",
     "restored",
     "cost",
-    "seconds",
 )
 
 
 def tables(parts: dict[str, list[Verdict]]) -> tuple[Table, ...]:
-    """The verdicts of each part: the faulty programs, and the healthy ones that were not said so."""
-    return tuple(table for name, own in parts.items() for table in _of_part(name, own))
+    """The verdicts of each part: the faulty programs, and the healthy ones that were not said so.
+
+    A table that would be empty is left out.
+    """
+    made = (table for name, own in parts.items() for table in _of_part(name, own))
+    return tuple(table for table in made if table.rows)
 
 
 def charts(parts: dict[str, list[Verdict]]) -> tuple[Chart, ...]:
@@ -44,8 +47,7 @@ def _of_part(part: str, verdicts: Sequence[Verdict]) -> tuple[Table, Table]:
             title=f"Faulty programs: {part}",
             columns=COLUMNS,
             rows=tuple(_row(one) for one in sorted(faulty, key=lambda one: one.is_right)),
-            note="The wrong ones first. Cost is steps over those of the observed run; seconds are of "
-            "one processor.",
+            note="The wrong ones first. Cost is steps over those of the observed run.",
         ),
         Table(
             title=f"Healthy programs that were not said to be: {part}",
@@ -70,7 +72,6 @@ def _row(one: Verdict) -> tuple[Cell, ...]:
         _yes(one.is_placed),
         _yes(one.restored),
         round(one.cost, 1),
-        round(one.seconds, 1),
     )
 
 
