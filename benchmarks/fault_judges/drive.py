@@ -16,8 +16,7 @@ import torch
 import steadytrain as st
 from benchmarks.fault_judges.judge import Judge
 from steadytrain.core.program import Program
-from steadytrain.lab.zoo.case import Case
-from steadytrain.lab.zoo.planting import known_controls, known_faults
+from steadytrain.lab.zoo.running import program_of
 from steadytrain.lab.zoo.scoring import Job, Outcome, Said
 
 
@@ -68,17 +67,6 @@ def run(job: Job, judge: type[Judge]) -> Verdict:
         said=tuple(said),
     )
     return Verdict(outcome=outcome, ranked=tuple(ranked), broke=broke[:200])
-
-
-def program_of(job: Job) -> tuple[Program, int]:
-    """The program of a job, and how long it runs."""
-    case = Case(architecture=job.architecture, seed=job.seed, data=job.data)
-    if job.kind == "control":
-        control = known_controls()[job.name]
-        return control.program(case), control.steps
-    planted = known_faults()[job.name]
-    make = planted.program if job.kind == "fault" else planted.twin
-    return make(case), planted.steps
 
 
 def _train(program: Program, steps: int, tool: Judge) -> tuple[str, list[Said]]:

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -187,11 +187,15 @@ def _parse(path: Path, table: object) -> Config:
     )
 
 
+def _refuse_unknown(path: Path, table: str, keys: Iterable[str], known: tuple[str, ...]) -> None:
+    for key in keys:
+        if key not in known:
+            error = UnknownNameError.build("key", key, known)
+            raise ConfigError(f"{path}: tool.steadytrain.{table}: {error}")
+
+
 def _lint(path: Path, values: dict[str, Any]) -> LintConfig:
-    for key in values:
-        if key not in LINT_KEYS:
-            error = UnknownNameError.build("key", key, LINT_KEYS)
-            raise ConfigError(f"{path}: tool.steadytrain.lint: {error}")
+    _refuse_unknown(path, "lint", values, LINT_KEYS)
     return LintConfig(
         select=_names(path, "lint.select", values["select"]) if "select" in values else None,
         ignore=_names(path, "lint.ignore", values.get("ignore", [])),
@@ -210,10 +214,7 @@ def _lint(path: Path, values: dict[str, Any]) -> LintConfig:
 def _check(path: Path, values: dict[str, Any]) -> CheckConfig:
     """The table of preflight checks: its own keys, and a table for every check with options."""
     own = {key: value for key, value in values.items() if not isinstance(value, dict)}
-    for key in own:
-        if key not in CHECK_KEYS:
-            error = UnknownNameError.build("key", key, CHECK_KEYS)
-            raise ConfigError(f"{path}: tool.steadytrain.check: {error}")
+    _refuse_unknown(path, "check", own, CHECK_KEYS)
     return CheckConfig(
         select=_names(path, "check.select", own["select"]) if "select" in own else None,
         ignore=_names(path, "check.ignore", own.get("ignore", [])),
