@@ -8,6 +8,7 @@ from watched_zoo import cnn
 import steadytrain as st
 from steadytrain.engine import replay
 from steadytrain.store.reader import read_run
+from steadytrain.watching import outlet
 
 
 def faulty_run(run_dir, *, flush_every, asks=()):
@@ -47,3 +48,25 @@ def test_asking_for_findings_in_the_middle_of_a_step_changes_none(tmp_path, ask)
     asked = faulty_run(tmp_path / "asked", flush_every=10, asks=(ask,))
     assert asked == quiet
     assert replay(tmp_path / "asked") == asked
+
+
+def judged_at(monkeypatch, run_dir, share):
+    """The findings of a run whose judging may take `share` of its time, and how often it judged."""
+    update, times = outlet.Judge.update, []
+
+    def counted(judge, history):
+        times.append(history.step)
+        return update(judge, history)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outlet, "JUDGING_SHARE", share)
+        patch.setattr(outlet.Judge, "update", counted)
+        return faulty_run(run_dir, flush_every=1), len(times)
+
+
+def test_judging_that_waits_says_the_same(tmp_path, monkeypatch):
+    at_once, often = judged_at(monkeypatch, tmp_path / "at once", share=1e9)
+    late, seldom = judged_at(monkeypatch, tmp_path / "late", share=1e-9)
+    assert late == at_once
+    assert seldom < often / 2
+    assert replay(tmp_path / "late") == late

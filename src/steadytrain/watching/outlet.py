@@ -76,7 +76,7 @@ class Outlet:
         self.findings: list[Finding] = []
         self.closed = False
         self._judge = Judge(rules)
-        self._unjudged = 0
+        self._judged = first_step
         self._judge_after = 0.0
         self._writer = None
         if run_dir is not None:
@@ -166,19 +166,18 @@ class Outlet:
             if self._writer is not None:
                 for step, values in zip(block.steps.tolist(), block.values, strict=True):
                     self._writer.add_row(step, block.stat, values)
-        self._unjudged += self._flush_every
         return table.bad_steps
 
     def _is_time_to_judge(self) -> bool:
         """What the rules say does not depend on when they are asked, only how soon it is said."""
-        return monotonic() >= self._judge_after or self._unjudged >= MAX_UNJUDGED
+        return monotonic() >= self._judge_after or self._complete - self._judged >= MAX_UNJUDGED
 
     def _judge_rows(self) -> None:
         began = monotonic()
         for finding in self._judge.update(self._complete_rows()):
             self._found(finding)
         ended = monotonic()
-        self._unjudged, self._judge_after = 0, ended + (ended - began) / JUDGING_SHARE
+        self._judged, self._judge_after = self._complete, ended + (ended - began) / JUDGING_SHARE
 
     def _complete_rows(self) -> HistoryView:
         """What can be judged for good: a row that is still open may be flushed, not judged."""
